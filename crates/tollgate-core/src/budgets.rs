@@ -1,0 +1,148 @@
+//! The rows that are known before traffic starts, and what is left of them.
+
+use crate::{Estimates, Meter, ProblemError, Row, Scope, Sense};
+
+/// The capacities of a run: `<=` rows on what is consumed (cost, tokens, queries).
+///
+/// The same rows become the ledger's accounts, the constraints of every price
+/// problem, and what a policy is told is left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Budgets {
+    rows: Vec<Row>,
+    n_models: usize,
+    n_groups: usize,
+    /// Rows that touch option `(group, model)`:
+    /// `touching[offsets[group * n_models + model]..]`.
+    offsets: Vec<usize>,
+    touching: Vec<u32>,
+}
+
+impl Budgets {
+    /// Any set of rows, for models `0..n_models` and query groups `0..n_groups`.
+    ///
+    /// # Errors
+    /// [`ProblemError`] when a row is not a `<=` row on something consumed, or its
+    /// capacity is negative, NaN or infinite.
+    pub fn new(rows: Vec<Row>, n_models: usize, n_groups: usize) -> Result<Self, ProblemError> {
+        for (index, row) in rows.iter().enumerate() {
+            if row.sense != Sense::AtMost || row.meter == Meter::Quality {
+                return Err(ProblemError::NotABudget { row: index });
+            }
+            if !(row.capacity >= 0.0 && row.capacity.is_finite()) {
+                return Err(ProblemError::Capacity { row: index, got: row.capacity });
+            }
+        }
+        let mut offsets = vec![0];
+        let mut touching = Vec::new();
+        for group in 0..n_groups {
+            for model in 0..n_models {
+                for (index, row) in rows.iter().enumerate() {
+                    #[expect(clippy::cast_possible_truncation, reason = "groups and rows are few")]
+                    if row.scope.covers(group as u32, model) {
+                        touching.push(index as u32);
+                    }
+                }
+                offsets.push(touching.len());
+            }
+        }
+        Ok(Self { rows, n_models, n_groups, offsets, touching })
+    }
+
+    /// One budget in USD for each model.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn per_model(usd: &[f64]) -> Result<Self, ProblemError> {
+        let rows = usd
+            .iter()
+            .enumerate()
+            .map(|(model, &budget)| Row::at_most(Meter::Cost, Scope::model(model), budget))
+            .collect();
+        Self::new(rows, usd.len(), 1)
+    }
+
+    /// One budget in USD for all models together.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn pooled(usd: f64, n_models: usize) -> Result<Self, ProblemError> {
+        Self::new(vec![Row::at_most(Meter::Cost, Scope::all(), usd)], n_models, 1)
+    }
+
+    /// The rows, in the order of accounts and prices.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// How many models the rows speak of.
+    pub fn n_models(&self) -> usize {
+        self.n_models
+    }
+
+    /// How many query groups the rows speak of.
+    pub fn n_groups(&self) -> usize {
+        self.n_groups
+    }
+
+    /// The rows that an option consumes from.
+    ///
+    /// # Panics
+    /// When the group or the model is out of range.
+    pub fn touching(&self, group: u32, model: usize) -> &[u32] {
+        assert!(model < self.n_models, "a model index below {}, got {model}", self.n_models);
+        let option = group as usize * self.n_models + model;
+        &self.touching[self.offsets[option]..self.offsets[option + 1]]
+    }
+
+    /// The rows with these capacities in place of their own, negative ones cut to 0.
+    ///
+    /// # Panics
+    /// When there is not one capacity a row.
+    pub fn rows_with(&self, capacities: impl IntoIterator<Item = f64>) -> Vec<Row> {
+        let mut capacities = capacities.into_iter();
+        let rows = self
+            .rows
+            .iter()
+            .map(|row| {
+                let capacity = capacities.next().expect("one capacity a row").max(0.0);
+                Row { capacity, ..row.clone() }
+            })
+            .collect();
+        assert!(capacities.next().is_none(), "one capacity a row");
+        rows
+    }
+}
+
+/// What is left of the budgets, as a policy may know it.
+#[derive(Clone, Copy, Debug)]
+pub struct BudgetView<'a> {
+    /// The budgets this is a view of.
+    pub budgets: &'a Budgets,
+    /// Capacity less what is spent and reserved, one entry a row, in the row's unit.
+    pub remaining: &'a [f64],
+    /// Capacity less the *estimates* of everything picked, lost picks included; may
+    /// be negative. One entry a row.
+    pub remaining_estimated: &'a [f64],
+}
+
+impl BudgetView<'_> {
+    /// Whether the expected consumption of sending the query to `model` fits what
+    /// is left in every row it touches.
+    pub fn fits(&self, group: u32, model: usize, estimates: &Estimates<'_>) -> bool {
+        self.budgets.touching(group, model).iter().all(|&row| {
+            let row = row as usize;
+            let amount = estimates.meter(self.budgets.rows[row].meter).map_or(1.0, |m| m[model]);
+            amount <= self.remaining[row]
+        })
+    }
+
+    /// The least that is left, by estimates, in any row that `model` touches; `+inf`
+    /// where it touches none.
+    pub fn least_estimated(&self, group: u32, model: usize) -> f64 {
+        self.budgets
+            .touching(group, model)
+            .iter()
+            .map(|&row| self.remaining_estimated[row as usize])
+            .fold(f64::INFINITY, f64::min)
+    }
+}

@@ -1,0 +1,177 @@
+//! What is known about past prompts.
+
+use std::sync::Arc;
+
+use crate::{HistoryError, Models};
+
+/// One prompt, as an estimator sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// Shape `(dim,)`, of length 1 in the Euclidean norm up to rounding.
+    pub embedding: &'a [f32],
+}
+
+/// Some prompts.
+#[derive(Clone, Copy, Debug)]
+pub struct Queries<'a> {
+    /// Row-major `(len, dim)`.
+    pub embeddings: &'a [f32],
+    /// The dimension of the embedding.
+    pub dim: usize,
+}
+
+impl<'a> Queries<'a> {
+    /// How many prompts.
+    pub fn len(&self) -> usize {
+        self.embeddings.len().checked_div(self.dim).unwrap_or(0)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Prompt number `index`.
+    pub fn query(&self, index: usize) -> Query<'a> {
+        Query { embedding: &self.embeddings[index * self.dim..(index + 1) * self.dim] }
+    }
+}
+
+/// Labelled prompts: an embedding each, and for each model its score and cost, or a
+/// gap where the model was not run.
+#[derive(Clone, Debug)]
+pub struct History {
+    models: Models,
+    n_queries: usize,
+    dim: usize,
+    embeddings: Arc<[f32]>,
+    quality: Arc<[f64]>,
+    cost: Arc<[f64]>,
+}
+
+impl History {
+    /// Checks and shares the tables.
+    ///
+    /// `embeddings` is row-major `(n, dim)`; `quality` (scores in `[0, 1]`) and
+    /// `cost` (USD, `>= 0`) are row-major `(n, models.len())` with NaN for a gap. An
+    /// option of which only one of the two is known counts as a gap.
+    ///
+    /// # Errors
+    /// [`HistoryError`] names the first length that does not fit, the first value
+    /// out of range, or a model without a single label.
+    pub fn new(
+        models: Models,
+        dim: usize,
+        embeddings: Vec<f32>,
+        mut quality: Vec<f64>,
+        mut cost: Vec<f64>,
+    ) -> Result<Self, HistoryError> {
+        let n_models = models.len();
+        let n_queries = quality.len() / n_models;
+        let sizes = [
+            ("quality", n_queries * n_models, quality.len()),
+            ("cost", n_queries * n_models, cost.len()),
+            ("embeddings", n_queries * dim, embeddings.len()),
+        ];
+        if let Some(&(what, expected, got)) = sizes.iter().find(|(_, want, got)| want != got) {
+            return Err(HistoryError::Length { what, expected, got });
+        }
+        if n_queries == 0 {
+            return Err(HistoryError::Empty);
+        }
+        if let Some(at) = embeddings.iter().position(|x| !x.is_finite()) {
+            return Err(HistoryError::Embedding { query: at / dim, got: embeddings[at] });
+        }
+        let mut labels = vec![0_usize; n_models];
+        for at in 0..quality.len() {
+            let (query, model) = (at / n_models, at % n_models);
+            let (score, usd) = (quality[at], cost[at]);
+            if score.is_nan() || usd.is_nan() {
+                quality[at] = f64::NAN;
+                cost[at] = f64::NAN;
+                continue;
+            }
+            let name = || models.id(model).clone();
+            if !(0.0..=1.0).contains(&score) {
+                return Err(HistoryError::Quality { query, model: name(), got: score });
+            }
+            if !(usd >= 0.0 && usd.is_finite()) {
+                return Err(HistoryError::Cost { query, model: name(), got: usd });
+            }
+            labels[model] += 1;
+        }
+        if let Some(model) = labels.iter().position(|&count| count == 0) {
+            return Err(HistoryError::Unlabelled { model: models.id(model).clone() });
+        }
+        Ok(Self {
+            models,
+            n_queries,
+            dim,
+            embeddings: embeddings.into(),
+            quality: quality.into(),
+            cost: cost.into(),
+        })
+    }
+
+    /// The models, in index order.
+    pub fn models(&self) -> &Models {
+        &self.models
+    }
+
+    /// How many prompts; never 0.
+    #[expect(clippy::len_without_is_empty, reason = "there is always at least one prompt")]
+    pub fn len(&self) -> usize {
+        self.n_queries
+    }
+
+    /// The dimension of the embedding.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The prompts.
+    pub fn queries(&self) -> Queries<'_> {
+        Queries { embeddings: &self.embeddings, dim: self.dim }
+    }
+
+    /// The embeddings, shared; row-major `(len, dim)`.
+    pub fn embeddings(&self) -> &Arc<[f32]> {
+        &self.embeddings
+    }
+
+    /// Scores in `[0, 1]`, row-major `(len, n_models)`; NaN is a gap.
+    pub fn quality(&self) -> &Arc<[f64]> {
+        &self.quality
+    }
+
+    /// Costs in USD, row-major `(len, n_models)`; NaN exactly where the score is.
+    pub fn cost(&self) -> &Arc<[f64]> {
+        &self.cost
+    }
+
+    /// Whether some option has no label.
+    pub fn has_gaps(&self) -> bool {
+        self.quality.iter().any(|score| score.is_nan())
+    }
+
+    /// The prompts at `rows`, in that order.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new): fewer rows may leave a model without a label.
+    pub fn select(&self, rows: &[usize]) -> Result<Self, HistoryError> {
+        let n_models = self.models.len();
+        let pick = |table: &[f64]| -> Vec<f64> {
+            rows.iter().flat_map(|&r| &table[r * n_models..(r + 1) * n_models]).copied().collect()
+        };
+        let embeddings = rows
+            .iter()
+            .flat_map(|&r| &self.embeddings[r * self.dim..(r + 1) * self.dim])
+            .copied()
+            .collect();
+        Self::new(self.models.clone(), self.dim, embeddings, pick(&self.quality), pick(&self.cost))
+    }
+}
+
+#[cfg(test)]
+#[path = "history/tests.rs"]
+mod tests;

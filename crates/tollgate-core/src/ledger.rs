@@ -1,0 +1,254 @@
+//! Accounts that are never overspent.
+//!
+//! # Problem
+//! Many threads spend from accounts that overlap (a model's, a tenant's, the pool).
+//! At every moment, on every account, `spent + reserved <= limit`.
+//!
+//! # Method
+//! One account for each row of [`Budgets`], in integers. A reservation takes an
+//! upper bound from every account that its option touches, or from none; settling
+//! turns it into the real amount. All accounts are behind one lock that is held for
+//! a handful of additions, so a reservation across accounts is atomic and no thread
+//! ever sees half of one: lock-free counters would need to take and give back, and
+//! a bystander could be refused for money that was never spent.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{Budgets, LedgerError, Meter, PicoUsd, Row};
+
+/// What one query consumes, besides being one query.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Amounts {
+    /// Money.
+    pub cost: PicoUsd,
+    /// Tokens read and written.
+    pub tokens: u64,
+}
+
+impl Amounts {
+    /// Only money.
+    pub fn cost(cost: PicoUsd) -> Self {
+        Self { cost, tokens: 0 }
+    }
+
+    fn of(self, meter: Meter) -> u64 {
+        match meter {
+            Meter::Cost => self.cost.0,
+            Meter::Tokens => self.tokens,
+            Meter::One => 1,
+            Meter::Quality => unreachable!("budgets are not on quality"),
+        }
+    }
+}
+
+/// One account at one moment, in the ledger's integer unit (10^-12 USD, tokens, queries).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct AccountState {
+    /// What may be consumed.
+    pub limit: u64,
+    /// Settled.
+    pub spent: u64,
+    /// Held by reservations.
+    pub reserved: u64,
+    /// Consumed beyond a reservation's own bound and beyond what was left: booked,
+    /// not hidden. Never part of `spent`.
+    pub overrun: u64,
+    /// Sum of the estimates of everything picked, lost picks included.
+    pub estimated: u64,
+}
+
+impl AccountState {
+    /// What is neither spent nor reserved.
+    pub fn free(&self) -> u64 {
+        self.limit - self.spent - self.reserved
+    }
+}
+
+/// Thread-safe accounts over the rows of [`Budgets`]. A clone is another handle to
+/// the same accounts.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    budgets: Budgets,
+    /// Units of the integer accounts per unit of the row, by row.
+    scales: Vec<f64>,
+    accounts: Mutex<Vec<AccountState>>,
+}
+
+impl Shared {
+    /// A poisoned lock is still consistent: nothing panics while it is held.
+    fn lock(&self) -> MutexGuard<'_, Vec<AccountState>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn touching(&self, group: u32, model: usize) -> impl Iterator<Item = (usize, Meter)> {
+        self.budgets.touching(group, model).iter().map(|&row| {
+            let row = row as usize;
+            (row, self.budgets.rows()[row].meter)
+        })
+    }
+}
+
+impl Ledger {
+    /// Opens an account for every row, with nothing spent.
+    ///
+    /// # Errors
+    /// [`LedgerError::Limit`] when a capacity does not fit the ledger's integers.
+    pub fn open(budgets: Budgets) -> Result<Self, LedgerError> {
+        let scales: Vec<f64> = budgets.rows().iter().map(units_per).collect();
+        let limits = budgets.rows().iter().zip(&scales).enumerate();
+        let accounts = limits
+            .map(|(index, (row, scale))| {
+                Ok(AccountState { limit: limit(index, row, *scale)?, ..AccountState::default() })
+            })
+            .collect::<Result<_, LedgerError>>()?;
+        Ok(Self { shared: Arc::new(Shared { budgets, scales, accounts: Mutex::new(accounts) }) })
+    }
+
+    /// The rows that the accounts stand for.
+    pub fn budgets(&self) -> &Budgets {
+        &self.shared.budgets
+    }
+
+    /// Takes `bound` from every account that sending a query of `group` to `model`
+    /// touches, or from none of them: `None` when some account has less left.
+    pub fn reserve(&self, group: u32, model: usize, bound: Amounts) -> Option<Reservation> {
+        let mut accounts = self.shared.lock();
+        let fits = self
+            .shared
+            .touching(group, model)
+            .all(|(row, meter)| bound.of(meter) <= accounts[row].free());
+        if !fits {
+            return None;
+        }
+        for (row, meter) in self.shared.touching(group, model) {
+            accounts[row].reserved += bound.of(meter);
+        }
+        drop(accounts);
+        Some(Reservation { shared: Some(Arc::clone(&self.shared)), group, model, bound })
+    }
+
+    /// Books the estimate of a pick, whether it will be served or lost.
+    pub fn expect(&self, group: u32, model: usize, estimate: Amounts) {
+        let mut accounts = self.shared.lock();
+        for (row, meter) in self.shared.touching(group, model) {
+            let account = &mut accounts[row];
+            account.estimated = account.estimated.saturating_add(estimate.of(meter));
+        }
+    }
+
+    /// All accounts at one moment, in the order of the rows.
+    pub fn accounts(&self) -> Vec<AccountState> {
+        self.shared.lock().clone()
+    }
+
+    /// Writes what is left of every row, in the row's own unit, as of one moment:
+    /// [`BudgetView::remaining`](crate::BudgetView::remaining) and
+    /// [`remaining_estimated`](crate::BudgetView::remaining_estimated). Allocates
+    /// nothing once both have grown to the number of rows.
+    pub fn remaining_into(&self, remaining: &mut Vec<f64>, remaining_estimated: &mut Vec<f64>) {
+        remaining.clear();
+        remaining_estimated.clear();
+        let accounts = self.shared.lock();
+        for (account, scale) in accounts.iter().zip(&self.shared.scales) {
+            remaining.push(account.free() as f64 / scale);
+            remaining_estimated.push((account.limit as f64 - account.estimated as f64) / scale);
+        }
+    }
+}
+
+/// What a settlement did.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Settlement {
+    /// By how much the real cost broke its own reservation and did not fit what was
+    /// left of the fullest account; booked as overrun.
+    pub overrun: PicoUsd,
+}
+
+/// Money held for one query. Dropping it releases it.
+#[derive(Debug)]
+#[must_use = "dropping a reservation releases it"]
+pub struct Reservation {
+    /// `None` once settled.
+    shared: Option<Arc<Shared>>,
+    group: u32,
+    model: usize,
+    bound: Amounts,
+}
+
+impl Reservation {
+    /// The model it is for.
+    pub fn model(&self) -> usize {
+        self.model
+    }
+
+    /// What is held.
+    pub fn bound(&self) -> Amounts {
+        self.bound
+    }
+
+    /// Replaces what is held by what was really consumed.
+    ///
+    /// Where that is more than was held, the excess is taken from what is left of
+    /// the account; what does not fit there either is booked as overrun.
+    pub fn settle(mut self, real: Amounts) -> Settlement {
+        let mut settlement = Settlement::default();
+        let Some(shared) = self.shared.take() else { return settlement };
+        let mut accounts = shared.lock();
+        for (row, meter) in shared.touching(self.group, self.model) {
+            let account = &mut accounts[row];
+            account.reserved -= self.bound.of(meter);
+            let fitting = real.of(meter).min(account.free());
+            let overrun = real.of(meter) - fitting;
+            account.spent += fitting;
+            account.overrun = account.overrun.saturating_add(overrun);
+            if meter == Meter::Cost {
+                settlement.overrun = settlement.overrun.max(PicoUsd(overrun));
+            }
+        }
+        settlement
+    }
+
+    /// Gives everything back.
+    pub fn release(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let Some(shared) = self.shared.take() else { return };
+        let mut accounts = shared.lock();
+        for (row, meter) in shared.touching(self.group, self.model) {
+            accounts[row].reserved -= self.bound.of(meter);
+        }
+    }
+}
+
+fn units_per(row: &Row) -> f64 {
+    if row.meter == Meter::Cost { PicoUsd::PER_USD } else { 1.0 }
+}
+
+/// The capacity in integer units. Money is rounded to the nearest pico-dollar, other
+/// meters down: a fraction of a query can't be spent.
+fn limit(index: usize, row: &Row, scale: f64) -> Result<u64, LedgerError> {
+    let units = row.capacity * scale;
+    if units >= 18_446_744_073_709_551_616.0 {
+        return Err(LedgerError::Limit { row: index, capacity: row.capacity });
+    }
+    let whole = if row.meter == Meter::Cost { units.round() } else { units.floor() };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "Budgets refuses negative capacities, the upper end is checked above"
+    )]
+    Ok(whole as u64)
+}
+
+#[cfg(test)]
+#[path = "ledger/tests.rs"]
+mod tests;

@@ -1,0 +1,237 @@
+//! The policy's side of the contract: estimates, prices and budgets in, a ranking
+//! out; and the pricer's: when prices are due, and what to solve for them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{
+    BudgetView, Budgets, EstimateTable, Estimates, Explanation, Models, PolicyError, Prices,
+    Problem, Purpose, Seed, Solution, SolveError, SolveOptions, Solver, StreamRng, WarmState,
+};
+
+/// Ranks the models for a query. Pure: prices and budgets come in, a ranking goes out.
+pub trait Policy: fmt::Debug + Send + Sync {
+    /// The name in reports and in the registry.
+    fn name(&self) -> String;
+
+    /// Whether [`pricer`](Self::pricer) needs [`RunSetup::history`].
+    fn needs_history(&self) -> bool {
+        false
+    }
+
+    /// The price source of one run; `None` for a policy that charges nothing.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when the setup lacks what the price source needs.
+    fn pricer(&self, setup: &RunSetup<'_>) -> Result<Option<Box<dyn Pricer>>, PolicyError> {
+        let _ = setup;
+        Ok(None)
+    }
+
+    /// Overwrites `out` with the models worth trying, best first; leaves it empty to
+    /// decline, with the reason. Allocates nothing once `out` has grown.
+    ///
+    /// # Errors
+    /// [`PolicyError`] where a solve inside the policy broke down.
+    fn rank(
+        &self,
+        arrival: &Arrival<'_>,
+        prices: &Prices,
+        budgets: &BudgetView<'_>,
+        out: &mut Ranking,
+    ) -> Result<(), PolicyError>;
+
+    /// How many arrivals it wants to see together; 1 for a policy that decides at once.
+    fn batch_size(&self) -> usize {
+        1
+    }
+
+    /// Ranks up to [`batch_size`](Self::batch_size) arrivals together.
+    ///
+    /// # Errors
+    /// As [`rank`](Self::rank).
+    fn rank_batch(
+        &self,
+        arrivals: &[Arrival<'_>],
+        prices: &Prices,
+        budgets: &BudgetView<'_>,
+        out: &mut [Ranking],
+    ) -> Result<(), PolicyError> {
+        for (arrival, ranking) in arrivals.iter().zip(out) {
+            self.rank(arrival, prices, budgets, ranking)?;
+        }
+        Ok(())
+    }
+
+    /// Why `model` scores what it scores.
+    fn explain(&self, arrival: &Arrival<'_>, prices: &Prices, model: usize) -> Explanation {
+        let _ = prices;
+        Explanation::leaf("quality", arrival.estimates.quality[model])
+    }
+}
+
+/// One query at the moment it arrives.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// Its position in the stream, from 0.
+    pub index: u64,
+    /// Its group (a tenant, a window); 0 where there is but one.
+    pub group: u32,
+    /// What is expected of each model; every slice has shape `(n_models,)`.
+    pub estimates: Estimates<'a>,
+    /// Whether declining is not allowed while some model is affordable.
+    pub must_serve: bool,
+    /// The seed of the run.
+    pub seed: Seed,
+}
+
+impl Arrival<'_> {
+    /// The arrival's own random stream, the same whenever it is asked for.
+    pub fn rng(&self) -> StreamRng {
+        self.seed.stream(Purpose::Policy, self.index)
+    }
+}
+
+/// One model of a ranking.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ranked {
+    /// The model's index.
+    pub model: usize,
+    /// Value minus price, in the policy's own unit.
+    pub score: f64,
+}
+
+/// The models worth trying, best first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ranking {
+    entries: Vec<Ranked>,
+    unaffordable: bool,
+}
+
+impl Ranking {
+    /// Empties it: declined, unless something is pushed.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.unaffordable = false;
+    }
+
+    /// Appends the next best model.
+    pub fn push(&mut self, model: usize, score: f64) {
+        self.entries.push(Ranked { model, score });
+    }
+
+    /// Says that the ranking is empty for want of budget, not of worth.
+    pub fn set_unaffordable(&mut self) {
+        self.unaffordable = true;
+    }
+
+    /// Whether it is empty for want of budget.
+    pub fn is_unaffordable(&self) -> bool {
+        self.unaffordable
+    }
+
+    /// Sorts by score, best first; ties to the lower model index.
+    pub fn sort(&mut self) {
+        self.entries
+            .sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.model.cmp(&b.model)));
+    }
+
+    /// The models, best first.
+    pub fn entries(&self) -> &[Ranked] {
+        &self.entries
+    }
+
+    /// The best model.
+    pub fn best(&self) -> Option<Ranked> {
+        self.entries.first().copied()
+    }
+}
+
+/// What a run knows before its first arrival.
+#[derive(Clone, Copy, Debug)]
+pub struct RunSetup<'a> {
+    /// The models.
+    pub models: &'a Models,
+    /// The budgets.
+    pub budgets: &'a Budgets,
+    /// How many arrivals there will be, where that is known.
+    pub horizon: Option<u64>,
+    /// Held-out estimates of the history, where some policy asked for them.
+    pub history: Option<&'a EstimateTable>,
+    /// The seed of the run.
+    pub seed: Seed,
+}
+
+/// Where a dual-price policy's prices come from: sees every arrival's estimates and
+/// the budgets, and says when prices are due. Never solves on the request path.
+pub trait Pricer: fmt::Debug + Send {
+    /// Called before each arrival is ranked.
+    ///
+    /// # Errors
+    /// [`PolicyError`] where the next problem could not be put together.
+    fn before(&mut self, progress: &Progress<'_>) -> Result<PriceUpdate, PolicyError>;
+
+    /// Turns what the solver found into prices.
+    fn install(&mut self, solution: Solution) -> Prices;
+
+    /// Learns what a decision came to. May come late, out of order, or never.
+    fn observe(&mut self, feedback: &Feedback) {
+        let _ = feedback;
+    }
+}
+
+/// Where a run stands when an arrival comes in.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// The arrival about to be ranked.
+    pub arrival: &'a Arrival<'a>,
+    /// What is left of the budgets.
+    pub budgets: &'a BudgetView<'a>,
+}
+
+/// What a pricer wants done.
+#[derive(Debug)]
+pub enum PriceUpdate {
+    /// The prices in force stay.
+    Keep,
+    /// These take their place at once.
+    Install(Prices),
+    /// This is to be solved; the prices in force stay until the answer is installed.
+    Solve(Box<SolveRequest>),
+}
+
+/// A solve that somebody else runs: inline in the laboratory, in the background in service.
+#[derive(Clone, Debug)]
+pub struct SolveRequest {
+    /// Who solves.
+    pub solver: Arc<dyn Solver>,
+    /// What.
+    pub problem: Problem,
+    /// To what accuracy.
+    pub options: SolveOptions,
+    /// From where.
+    pub warm: Option<WarmState>,
+}
+
+impl SolveRequest {
+    /// Solves it.
+    ///
+    /// # Errors
+    /// [`SolveError`] where the arithmetic broke down.
+    pub fn run(&self) -> Result<Solution, SolveError> {
+        self.solver.solve(&self.problem, &self.options, self.warm.as_ref())
+    }
+}
+
+/// What a decision came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Feedback {
+    /// Which arrival.
+    pub arrival: u64,
+    /// Which model answered.
+    pub model: usize,
+    /// What it really cost, in USD.
+    pub cost: f64,
+    /// How good the answer was, where somebody has scored it.
+    pub quality: Option<f64>,
+}
