@@ -1,1 +1,66 @@
-fn main() {}
+//! The project's own chores: `cargo xtask`.
+
+mod bench;
+mod book;
+mod ci;
+mod fixtures;
+mod shell;
+mod tidy;
+mod variants;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use tollgate_cli::{LogOptions, ReplayOptions};
+
+/// The project's own chores.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(flatten)]
+    log: LogOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs all policies on the embedded stream, or on --data, and prints the table.
+    Ablate(Box<ReplayOptions>),
+    /// Runs the default policy against PORT over seeds, halves of the models and single
+    /// tasks, and prints the page of the book.
+    Variants(variants::VariantsOptions),
+    /// Writes fixtures/stream anew from its seed.
+    Fixtures,
+    /// Times the hot paths, ratios in one run.
+    Bench(bench::BenchOptions),
+    /// Builds the book.
+    Book,
+    /// Checks what no compiler checks: which crate may see which, and file sizes.
+    Tidy,
+    /// The full tier: everything the fast tier has, and the real streams.
+    Ci(ci::CiOptions),
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    cli.log.init()?;
+    match cli.command {
+        Command::Ablate(options) => {
+            tollgate_cli::run(&options, Some(&root().join("target/ablate")))
+        }
+        Command::Variants(options) => variants::run(&options),
+        Command::Fixtures => fixtures::run(),
+        Command::Bench(options) => bench::run(&options),
+        Command::Book => book::run(),
+        Command::Tidy => tidy::run(),
+        Command::Ci(options) => ci::run(&options),
+    }
+}
+
+/// The workspace's folder.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}

@@ -97,6 +97,12 @@ mod tests {
                 ),
             ],
         );
-        insta::assert_snapshot!(tree, @"");
+        insta::assert_snapshot!(tree, @r"
+        score = 0.6252
+          quality = 0.71
+          - price x cost = -0.0848
+            price per USD = 212
+            cost = 4e-6
+        ");
     }
 }

@@ -14,6 +14,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::money::INTEGERS;
 use crate::{Budgets, LedgerError, Meter, PicoUsd, Row};
 
 /// What one query consumes, besides being one query.
@@ -237,7 +238,7 @@ fn units_per(row: &Row) -> f64 {
 /// meters down: a fraction of a query can't be spent.
 fn limit(index: usize, row: &Row, scale: f64) -> Result<u64, LedgerError> {
     let units = row.capacity * scale;
-    if units >= 18_446_744_073_709_551_616.0 {
+    if units >= INTEGERS {
         return Err(LedgerError::Limit { row: index, capacity: row.capacity });
     }
     let whole = if row.meter == Meter::Cost { units.round() } else { units.floor() };

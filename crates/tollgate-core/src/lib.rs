@@ -45,6 +45,7 @@ mod policy;
 mod prices;
 mod problem;
 mod rng;
+mod rounding;
 mod row;
 mod solver;
 
@@ -67,5 +68,6 @@ pub use policy::{
 pub use prices::{Coefficients, Prices, dual_bound};
 pub use problem::{Assignment, Choice, Feasibility, Primal, Problem, ProblemBuilder};
 pub use rng::{Purpose, Seed, StreamRng};
+pub use rounding::round_and_repair;
 pub use row::{Meter, ModelMask, Row, Scope, Sense};
 pub use solver::{Gap, Solution, SolveOptions, Solver, Status, WarmState};

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::MoneyError;
 
+/// 2^64: the first number beyond the integers of an account.
+pub(crate) const INTEGERS: f64 = 2.0 * (1_u64 << 63) as f64;
+
 /// An amount of money in units of 10^-12 USD.
 ///
 /// The cheapest published price is about 10^-8 USD a token, so a pico-dollar is
@@ -29,8 +32,8 @@ impl PicoUsd {
     /// [`MoneyError`] when `usd` is NaN, infinite, negative or above 18.4 million.
     pub fn from_usd(usd: f64) -> Result<Self, MoneyError> {
         let pico = usd * Self::PER_USD;
-        // 2^64 as a float; the comparison is written so that NaN fails.
-        if !(usd >= 0.0 && pico < 18_446_744_073_709_551_616.0) {
+        // Written so that NaN fails.
+        if !(usd >= 0.0 && pico < INTEGERS) {
             return Err(MoneyError { usd });
         }
         #[expect(

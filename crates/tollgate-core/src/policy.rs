@@ -120,6 +120,18 @@ impl Ranking {
         self.entries.push(Ranked { model, score });
     }
 
+    /// Keeps the best `depth` of everything offered since [`clear`](Self::clear), best
+    /// first. Ties to the model offered first.
+    pub fn offer(&mut self, model: usize, score: f64, depth: usize) {
+        let at = self.entries.iter().position(|entry| score > entry.score);
+        let at = at.unwrap_or(self.entries.len());
+        if at >= depth {
+            return;
+        }
+        self.entries.truncate(depth - 1);
+        self.entries.insert(at, Ranked { model, score });
+    }
+
     /// Says that the ranking is empty for want of budget, not of worth.
     pub fn set_unaffordable(&mut self) {
         self.unaffordable = true;
@@ -128,12 +140,6 @@ impl Ranking {
     /// Whether it is empty for want of budget.
     pub fn is_unaffordable(&self) -> bool {
         self.unaffordable
-    }
-
-    /// Sorts by score, best first; ties to the lower model index.
-    pub fn sort(&mut self) {
-        self.entries
-            .sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.model.cmp(&b.model)));
     }
 
     /// The models, best first.

@@ -116,10 +116,10 @@ mod tests {
     fn values_are_stable() {
         let mut rng = Seed(42).stream(Purpose::Split, 0);
         let draws: Vec<usize> = (0..8).map(|_| rng.below(1000)).collect();
-        insta::assert_debug_snapshot!(draws, @"");
+        assert_eq!(draws, [524, 151, 498, 845, 982, 867, 168, 154]);
         let mut order: Vec<u8> = (0..8).collect();
         rng.shuffle(&mut order);
-        insta::assert_debug_snapshot!(order, @"");
+        assert_eq!(order, [1, 3, 5, 4, 0, 7, 6, 2]);
     }
 
     #[test]

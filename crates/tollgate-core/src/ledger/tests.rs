@@ -1,1 +1,197 @@
+use std::sync::Barrier;
+use std::thread;
+
+use proptest::prelude::*;
+
 use super::*;
+use crate::{ModelMask, Scope};
+
+fn usd(cents: u64) -> Amounts {
+    Amounts::cost(PicoUsd(cents * 10_000_000_000))
+}
+
+/// Two models with 3 and 2 cents, and a pool of 4.
+fn layered() -> Ledger {
+    let rows = vec![
+        Row::at_most(Meter::Cost, Scope::model(0), 0.03),
+        Row::at_most(Meter::Cost, Scope::model(1), 0.02),
+        Row::at_most(Meter::Cost, Scope::all(), 0.04),
+    ];
+    Ledger::open(Budgets::new(rows, 2, 1).unwrap()).unwrap()
+}
+
+fn free(ledger: &Ledger) -> Vec<u64> {
+    ledger.accounts().iter().map(|account| account.free() / 10_000_000_000).collect()
+}
+
+#[test]
+fn a_reservation_takes_from_all_accounts_or_none() {
+    let ledger = layered();
+    let first = ledger.reserve(0, 0, usd(3)).unwrap();
+    assert_eq!(free(&ledger), [0, 2, 1]);
+    // Model 1 has 2 cents, the pool only 1: nothing is taken.
+    assert!(ledger.reserve(0, 1, usd(2)).is_none());
+    assert_eq!(free(&ledger), [0, 2, 1]);
+    // It really cost 1 cent: 2 come back to both.
+    assert_eq!(first.settle(usd(1)), Settlement::default());
+    assert_eq!(free(&ledger), [2, 2, 3]);
+}
+
+#[test]
+fn dropping_releases() {
+    let ledger = layered();
+    drop(ledger.reserve(0, 0, usd(2)));
+    ledger.reserve(0, 1, usd(2)).unwrap().release();
+    assert_eq!(free(&ledger), [3, 2, 4]);
+}
+
+#[test]
+fn a_broken_bound_is_booked_as_overrun() {
+    let ledger = layered();
+    let reservation = ledger.reserve(0, 1, usd(1)).unwrap();
+    // 5 cents: model 1 has 2 and the pool 4, so 3 and 1 are overrun.
+    let settlement = reservation.settle(usd(5));
+    assert_eq!(settlement.overrun, PicoUsd(30_000_000_000));
+    let accounts = ledger.accounts();
+    assert_eq!(accounts.iter().map(AccountState::free).collect::<Vec<_>>()[1..], [0, 0]);
+    let overruns: Vec<_> = accounts.iter().map(|a| a.overrun / 10_000_000_000).collect();
+    assert_eq!(overruns, [0, 3, 1]);
+}
+
+#[test]
+fn tokens_and_queries_are_counted_beside_money() {
+    let rows = vec![
+        Row::at_most(Meter::Tokens, Scope::all(), 100.0),
+        Row::at_most(Meter::One, Scope { models: ModelMask::All, group: Some(1) }, 1.9),
+    ];
+    let ledger = Ledger::open(Budgets::new(rows, 1, 2).unwrap()).unwrap();
+    let amounts = Amounts { cost: PicoUsd(5), tokens: 60 };
+    let held = ledger.reserve(1, 0, amounts).unwrap();
+    assert!(ledger.reserve(0, 0, amounts).is_none(), "40 tokens are left");
+    let few = Amounts { cost: PicoUsd(5), tokens: 10 };
+    assert!(ledger.reserve(1, 0, few).is_none(), "1.9 queries are one query");
+    assert!(ledger.reserve(0, 0, few).is_some(), "another group has no such limit");
+    drop(held);
+}
+
+#[test]
+fn what_is_left_is_told_in_the_rows_unit() {
+    let ledger = layered();
+    let _held = ledger.reserve(0, 0, usd(1)).unwrap();
+    ledger.expect(0, 0, usd(7));
+    let (mut real, mut estimated) = (vec![9.0; 9], Vec::new());
+    ledger.remaining_into(&mut real, &mut estimated);
+    let near = |got: &[f64], want: &[f64]| {
+        assert_eq!(got.len(), want.len());
+        assert!(got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-12), "{got:?}");
+    };
+    near(&real, &[0.02, 0.02, 0.03]);
+    near(&estimated, &[-0.04, 0.02, -0.03]);
+}
+
+#[test]
+fn refusals() {
+    let budgets = Budgets::pooled(1e8, 1).unwrap();
+    insta::assert_snapshot!(
+        Ledger::open(budgets).unwrap_err(),
+        @"the capacity of row 0 is beyond what an account can hold: 100000000"
+    );
+    let floor = Row::at_least(Meter::Cost, Scope::all(), 1.0);
+    insta::assert_snapshot!(
+        Budgets::new(vec![floor], 1, 1).unwrap_err(),
+        @"row 0 is not a budget: budgets are `<=` rows on cost, tokens or queries"
+    );
+    insta::assert_snapshot!(
+        Budgets::per_model(&[1.0, -1.0]).unwrap_err(),
+        @"the capacity of row 1 must be finite, and >= 0 in a budget, got -1"
+    );
+}
+
+/// What one thread does with one reservation.
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Settle { model: usize, bound: u64, real: u64 },
+    Release { model: usize, bound: u64 },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        (0..2_usize, 0..4_u64, 0..6_u64).prop_map(|(model, bound, real)| Op::Settle {
+            model,
+            bound,
+            real
+        }),
+        (0..2_usize, 0..4_u64).prop_map(|(model, bound)| Op::Release { model, bound }),
+    ]
+}
+
+fn within_limits(ledger: &Ledger) -> bool {
+    ledger.accounts().iter().all(|account| account.spent + account.reserved <= account.limit)
+}
+
+/// Sends `ops` through the ledger, holding up to two reservations at a time.
+fn work(ledger: &Ledger, ops: &[Op]) -> bool {
+    let mut held: Vec<(Reservation, Option<u64>)> = Vec::new();
+    let mut ok = true;
+    for &op in ops {
+        if held.len() == 2 {
+            finish(held.remove(0));
+        }
+        let (model, bound, real) = match op {
+            Op::Settle { model, bound, real } => (model, bound, Some(real)),
+            Op::Release { model, bound } => (model, bound, None),
+        };
+        held.extend(ledger.reserve(0, model, usd(bound)).map(|reservation| (reservation, real)));
+        ok &= within_limits(ledger);
+    }
+    held.into_iter().for_each(finish);
+    ok && within_limits(ledger)
+}
+
+fn finish((reservation, real): (Reservation, Option<u64>)) {
+    match real {
+        Some(real) => drop(reservation.settle(usd(real))),
+        None => reservation.release(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Four threads at once: no account is ever above its budget, seen from any of them,
+    /// and nothing stays reserved.
+    #[test]
+    fn no_account_is_ever_overspent(
+        plans in prop::collection::vec(prop::collection::vec(op(), 0..40), 4)
+    ) {
+        let ledger = layered();
+        let start = Barrier::new(plans.len());
+        let ok = thread::scope(|scope| {
+            let threads: Vec<_> = plans
+                .iter()
+                .map(|ops| scope.spawn(|| { start.wait(); work(&ledger, ops) }))
+                .collect();
+            threads.into_iter().all(|thread| thread.join().unwrap())
+        });
+        prop_assert!(ok, "{:?}", ledger.accounts());
+        prop_assert!(ledger.accounts().iter().all(|account| account.reserved == 0));
+    }
+
+    /// What is spent is the sum of what was settled, account by account, when no bound breaks.
+    #[test]
+    fn the_books_balance(ops in prop::collection::vec((0..2_usize, 0..4_u64, 0..4_u64), 0..40)) {
+        let ledger = layered();
+        let mut spent = [0; 3];
+        for (model, bound, real) in ops {
+            let real = real.min(bound);
+            if let Some(reservation) = ledger.reserve(0, model, usd(bound)) {
+                let _ = reservation.settle(usd(real));
+                spent[model] += usd(real).cost.0;
+                spent[2] += usd(real).cost.0;
+            }
+        }
+        let accounts = ledger.accounts();
+        prop_assert_eq!(accounts.iter().map(|a| a.spent).collect::<Vec<_>>(), spent);
+        prop_assert!(accounts.iter().all(|a| a.overrun == 0));
+    }
+}

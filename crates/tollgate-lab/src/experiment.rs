@@ -1,0 +1,290 @@
+//! Policies against each other, on the same streams, seed by seed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rayon::prelude::*;
+use serde::Serialize;
+use thiserror::Error;
+use tollgate::core::{
+    EstimateError, EstimateTable, FitError, HistoryError, LedgerError, MoneyError, ParamError,
+    PolicyError, ProblemError, Seed, SolveError, Status,
+};
+use tollgate::data::{DataError, SplitError, Table};
+use tollgate::presets;
+use tollgate::registry::Composition;
+
+use crate::replay::micros;
+use crate::scenario::narrow;
+use crate::{Metrics, Options, Oracle, Replay, Scenario, Timings, replay};
+
+/// Something that can go wrong with an experiment.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LabError {
+    /// A table that can't be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A split that can't be made.
+    #[error(transparent)]
+    Split(#[from] SplitError),
+    /// A history that can't be used.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// A parameter out of range.
+    #[error(transparent)]
+    Param(#[from] ParamError),
+    /// An estimator that can't be fitted.
+    #[error(transparent)]
+    Fit(#[from] FitError),
+    /// A query that an estimator refuses.
+    #[error(transparent)]
+    Estimate(#[from] EstimateError),
+    /// A policy that can't start or go on.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// Budgets out of range.
+    #[error(transparent)]
+    Budget(#[from] ProblemError),
+    /// A budget beyond an account.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A cost that is not an amount of money.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// A solve that broke down.
+    #[error(transparent)]
+    Solve(#[from] SolveError),
+    /// An option out of range.
+    #[error("`{name}` must be {rule}, got {got}")]
+    Option {
+        /// The option.
+        name: &'static str,
+        /// Its range.
+        rule: &'static str,
+        /// The value.
+        got: f64,
+    },
+    /// Options that exclude each other.
+    #[error("{why}")]
+    Conflict {
+        /// Which, and why.
+        why: &'static str,
+    },
+    /// A seed that the splits file does not have.
+    #[error("the splits file has no seed {seed}")]
+    NoSplit {
+        /// The seed.
+        seed: u64,
+    },
+    /// An oracle that did not finish.
+    #[error("{oracle} ended as: {status}")]
+    Oracle {
+        /// Which.
+        oracle: &'static str,
+        /// How.
+        status: Status,
+    },
+}
+
+/// A table, options, and the policies to compare.
+#[derive(Debug)]
+pub struct Experiment {
+    table: Table,
+    name: String,
+    options: Options,
+    compositions: Vec<Composition>,
+}
+
+/// Who stands in one line of the report.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Entrant {
+    /// The policy's name as it was asked for, or the oracle's.
+    pub policy: String,
+    /// The estimator's name; `-` where none is looked at.
+    pub estimator: String,
+    /// The solver's name; `-` where nothing is solved.
+    pub solver: String,
+    /// Whether it sees the future.
+    pub oracle: bool,
+}
+
+/// One entrant on one seed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Cell {
+    /// The seed.
+    pub seed: Seed,
+    /// Arrivals.
+    pub queries: usize,
+    /// What it came to.
+    pub metrics: Metrics,
+    /// Per cent of the approximate optimum's Performance; `None` where that is 0.
+    pub rp: Option<f64>,
+    /// The value of the linear program on the truth: no Performance is above it.
+    pub lp_bound: f64,
+    /// Where the time went; zero for oracles.
+    #[serde(skip)]
+    pub timings: Timings,
+}
+
+/// Everything an experiment measured: for each entrant one cell a seed.
+#[derive(Debug)]
+pub struct Report {
+    /// The stream's name.
+    pub stream: String,
+    /// The options it ran under.
+    pub options: Options,
+    /// In the order of tables: policies as asked for, then the oracles.
+    pub entrants: Vec<(Entrant, Vec<Cell>)>,
+}
+
+/// Is told how far an experiment is.
+pub trait Observer: Sync {
+    /// One of `total` steps is done.
+    fn step(&self, done: &str, total: usize);
+}
+
+/// Looks away.
+#[derive(Clone, Copy, Debug)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn step(&self, _done: &str, _total: usize) {}
+}
+
+const ORACLES: [Oracle; 2] = [Oracle::ApproximateOptimum, Oracle::Optimum];
+
+impl Experiment {
+    /// Narrows the table to the options' task and models.
+    ///
+    /// # Errors
+    /// [`LabError`] for unknown names, or options that exclude each other.
+    pub fn new(
+        table: &Table,
+        options: Options,
+        compositions: Vec<Composition>,
+    ) -> Result<Self, LabError> {
+        if options.splits.is_some() && options.subset.task.is_some() {
+            let why = "a splits file names rows of the whole table, and can't be combined with a task";
+            return Err(LabError::Conflict { why });
+        }
+        let name = table.source().to_owned();
+        let table = narrow(table, &options.subset)?;
+        Ok(Self { table, name, options, compositions })
+    }
+
+    /// Runs every entrant on every seed, seeds in parallel. The report does not depend
+    /// on the number of threads.
+    ///
+    /// # Errors
+    /// [`LabError`] of the first seed that fails.
+    pub fn run(&self, observer: &dyn Observer) -> Result<Report, LabError> {
+        let total = self.options.seeds.len() * (self.compositions.len() + 1);
+        let by_seed: Vec<Vec<Cell>> = self
+            .options
+            .seeds
+            .par_iter()
+            .map(|&seed| self.run_seed(seed, &|done| observer.step(done, total)))
+            .collect::<Result<_, _>>()?;
+        let entrants = self.entrants().into_iter().enumerate();
+        let entrants = entrants
+            .map(|(index, entrant)| (entrant, by_seed.iter().map(|cells| cells[index]).collect()))
+            .collect();
+        Ok(Report { stream: self.name.clone(), options: self.options.clone(), entrants })
+    }
+
+    fn entrants(&self) -> Vec<Entrant> {
+        let dash = || "-".to_owned();
+        let policies = self.compositions.iter().map(|composition| Entrant {
+            policy: composition.label.clone(),
+            estimator: composition.estimator.as_ref().map_or_else(dash, |recipe| recipe.name()),
+            solver: composition.solver.clone().unwrap_or_else(dash),
+            oracle: false,
+        });
+        let solver = presets::default_solver();
+        let oracles = ORACLES.iter().map(|oracle| Entrant {
+            policy: oracle.name().to_owned(),
+            estimator: match oracle {
+                Oracle::ApproximateOptimum => "knn(k=5)".to_owned(),
+                Oracle::Optimum => "truth".to_owned(),
+            },
+            solver: solver.name().to_owned(),
+            oracle: true,
+        });
+        policies.chain(oracles).collect()
+    }
+
+    /// One cell an entrant, in the order of [`entrants`](Self::entrants).
+    fn run_seed(&self, seed: Seed, done: &dyn Fn(&str)) -> Result<Vec<Cell>, LabError> {
+        let scenario = Scenario::prepare(&self.table, &self.options, seed)?;
+        let solver = presets::default_solver();
+        let oracles = ORACLES
+            .iter()
+            .map(|oracle| oracle.run(&scenario, solver.as_ref()))
+            .collect::<Result<Vec<_>, _>>()?;
+        done("oracles");
+        let approximate = oracles[0].metrics.performance;
+        let lp_bound = oracles[1].lp_bound;
+        let cell = |metrics: Metrics, timings: Timings| Cell {
+            seed,
+            queries: scenario.len(),
+            metrics,
+            rp: (approximate > 0.0).then(|| 100.0 * metrics.performance / approximate),
+            lp_bound,
+            timings,
+        };
+        let mut estimates = Estimated::default();
+        let mut cells = Vec::new();
+        for composition in &self.compositions {
+            let run = estimates.replay(&scenario, composition)?;
+            cells.push(cell(run.metrics, run.timings));
+            done(&composition.label);
+        }
+        cells.extend(oracles.iter().map(|oracle| cell(oracle.metrics, Timings::default())));
+        Ok(cells)
+    }
+}
+
+/// The estimates of one scenario by recipe, made once and shared between policies.
+#[derive(Debug, Default)]
+struct Estimated {
+    streams: BTreeMap<String, (Arc<EstimateTable>, f64)>,
+    histories: BTreeMap<String, Arc<EstimateTable>>,
+}
+
+impl Estimated {
+    fn replay(
+        &mut self,
+        scenario: &Scenario,
+        composition: &Composition,
+    ) -> Result<Replay, LabError> {
+        let policy = composition.policy.as_ref();
+        let Some(recipe) = &composition.estimator else {
+            return replay(scenario, policy, scenario.knn5(), None);
+        };
+        let name = recipe.name();
+        let (stream, micros) = match self.streams.get(&name) {
+            Some(known) => known.clone(),
+            None => {
+                let start = Instant::now();
+                let stream = Arc::new(scenario.estimate(recipe.as_ref())?);
+                let known = (stream, micros(start.elapsed()));
+                self.streams.insert(name.clone(), known.clone());
+                known
+            }
+        };
+        let history = match self.histories.get(&name) {
+            _ if !policy.needs_history() => None,
+            Some(known) => Some(Arc::clone(known)),
+            None => {
+                let held_out = Arc::new(recipe.held_out(scenario.history(), scenario.seed())?);
+                self.histories.insert(name, Arc::clone(&held_out));
+                Some(held_out)
+            }
+        };
+        let mut run = replay(scenario, policy, &stream, history.as_deref())?;
+        run.timings.estimate_us = micros;
+        Ok(run)
+    }
+}

@@ -1,0 +1,216 @@
+//! Value less price: the one idea, as a policy.
+//!
+//! # Problem
+//! Route each query where `score_i = value_i - sum_r price_r * use_ri` is highest,
+//! equation (3) of the core. Prices come from a [`PriceSource`]; what happens when the
+//! best model is worth less than its price, or is out of budget, is the [`Guard`]'s.
+//!
+//! While there are no prices yet the query is routed uniformly over the models and a
+//! drop arm: the learning prefix of the published algorithm.
+
+mod history;
+mod prefix;
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tollgate_core::{
+    Arrival, BudgetView, Coefficients, Explanation, Meter, Policy, PolicyError, Pricer, Prices,
+    Ranking, RunSetup,
+};
+
+pub use history::{HistoryPrices, HistoryPricesConfig};
+pub use prefix::{PrefixObjective, PrefixPrices, PrefixPricesConfig};
+
+/// Where the prices of a [`DualPrice`] policy come from.
+pub trait PriceSource: fmt::Debug + Send + Sync {
+    /// The name in explanations and reports.
+    fn name(&self) -> String;
+
+    /// Whether [`start`](Self::start) needs [`RunSetup::history`].
+    fn needs_history(&self) -> bool;
+
+    /// The run state of one run.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when the setup lacks what the source needs.
+    fn start(&self, setup: &RunSetup<'_>) -> Result<Box<dyn Pricer>, PolicyError>;
+}
+
+/// What to do when the best model is worthless or out of budget.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Guard {
+    /// Nothing: the best model is picked whatever its score, and lost if it is out of
+    /// budget. What PORT's published code does.
+    None,
+    /// Decline when no score is above 0; a pick that is out of budget is lost. What
+    /// PORT's theory says.
+    Decline,
+    /// Take the best model whose estimate fits what is left, whatever its score.
+    NextBest,
+    /// Take the best model whose estimate fits what is left; decline when no score
+    /// above 0 is among them.
+    NextBestOrDecline,
+}
+
+impl Guard {
+    fn declines(self) -> bool {
+        matches!(self, Self::Decline | Self::NextBestOrDecline)
+    }
+
+    fn falls_back(self) -> bool {
+        matches!(self, Self::NextBest | Self::NextBestOrDecline)
+    }
+}
+
+/// How many models a ranking names at the most: the pick, and spares for a
+/// reservation that is refused because another thread was faster.
+const DEPTH: usize = 3;
+
+/// Routes each query where value less price is highest.
+#[derive(Clone, Debug)]
+pub struct DualPrice {
+    name: String,
+    source: Arc<dyn PriceSource>,
+    guard: Guard,
+}
+
+impl DualPrice {
+    /// A price source with the guard of tollgate: next best, or decline.
+    pub fn new(name: impl Into<String>, source: impl PriceSource + 'static) -> Self {
+        let (name, source) = (name.into(), Arc::new(source));
+        Self { name, source, guard: Guard::NextBestOrDecline }
+    }
+
+    /// Another guard.
+    #[must_use]
+    pub fn guard(mut self, guard: Guard) -> Self {
+        self.guard = guard;
+        self
+    }
+
+    /// The learning prefix: uniform over the models and a drop arm.
+    fn explore(arrival: &Arrival<'_>, out: &mut Ranking) {
+        let n_models = arrival.estimates.quality.len();
+        let arm = arrival.rng().below(n_models + 1);
+        if arm < n_models {
+            out.push(arm, 0.0);
+        }
+    }
+
+    fn offer(
+        &self,
+        arrival: &Arrival<'_>,
+        coefficients: &Coefficients,
+        budgets: &BudgetView<'_>,
+        out: &mut Ranking,
+    ) {
+        let score = Scorer::new(coefficients, arrival);
+        let mut worthy = false;
+        let declines = self.guard.declines() && !arrival.must_serve;
+        for model in 0..arrival.estimates.quality.len() {
+            let score = score.of(model);
+            if declines && score <= 0.0 {
+                continue;
+            }
+            worthy = true;
+            if self.guard.falls_back() && !budgets.fits(arrival.group, model, &arrival.estimates) {
+                continue;
+            }
+            out.offer(model, score, if self.guard.falls_back() { DEPTH } else { 1 });
+        }
+        if worthy && out.best().is_none() {
+            out.set_unaffordable();
+        }
+    }
+}
+
+impl Policy for DualPrice {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn needs_history(&self) -> bool {
+        self.source.needs_history()
+    }
+
+    fn pricer(&self, setup: &RunSetup<'_>) -> Result<Option<Box<dyn Pricer>>, PolicyError> {
+        self.source.start(setup).map(Some)
+    }
+
+    fn rank(
+        &self,
+        arrival: &Arrival<'_>,
+        prices: &Prices,
+        budgets: &BudgetView<'_>,
+        out: &mut Ranking,
+    ) -> Result<(), PolicyError> {
+        out.clear();
+        match prices.coefficients() {
+            None => Self::explore(arrival, out),
+            Some(coefficients) => self.offer(arrival, coefficients, budgets, out),
+        }
+        Ok(())
+    }
+
+    fn explain(&self, arrival: &Arrival<'_>, prices: &Prices, model: usize) -> Explanation {
+        let Some(coefficients) = prices.coefficients() else {
+            return Explanation::leaf("not priced yet: explored at random", 0.0);
+        };
+        let scorer = Scorer::new(coefficients, arrival);
+        let quality = arrival.estimates.quality[model];
+        let cost = arrival.estimates.cost[model];
+        let worth = scorer.quality[model] * quality;
+        let toll = scorer.cost[model] * cost;
+        Explanation::node(
+            "score",
+            scorer.of(model),
+            vec![
+                Explanation::node(
+                    "value",
+                    worth,
+                    vec![
+                        Explanation::leaf("expected quality", quality),
+                        Explanation::leaf("value per quality", scorer.quality[model]),
+                    ],
+                ),
+                Explanation::node(
+                    "toll",
+                    toll + scorer.one[model],
+                    vec![
+                        Explanation::leaf("expected cost, USD", cost),
+                        Explanation::leaf("price per USD", -scorer.cost[model]),
+                        Explanation::leaf("price per query", -scorer.one[model]),
+                    ],
+                ),
+            ],
+        )
+    }
+}
+
+/// Equation (3) for one arrival: three slices, looked up once.
+struct Scorer<'a> {
+    quality: &'a [f64],
+    cost: &'a [f64],
+    one: &'a [f64],
+    arrival: &'a Arrival<'a>,
+}
+
+impl<'a> Scorer<'a> {
+    fn new(coefficients: &'a Coefficients, arrival: &'a Arrival<'a>) -> Self {
+        let of = |meter| coefficients.of(arrival.group, meter);
+        Self { quality: of(Meter::Quality), cost: of(Meter::Cost), one: of(Meter::One), arrival }
+    }
+
+    fn of(&self, model: usize) -> f64 {
+        let estimates = &self.arrival.estimates;
+        self.quality[model] * estimates.quality[model]
+            + self.cost[model] * estimates.cost[model]
+            + self.one[model]
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! The parts by name, as the command line and configuration files call them.
+//!
+//! A policy's name stands for a whole composition: estimator, price source, solver and
+//! guard. An estimator or solver given beside it replaces the preset's own, except
+//! where the preset pins it (KNN-Perf *is* its five exact neighbors).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tollgate_core::{Fit, Policy, Solver};
+use tollgate_estimators::{Blend, KnnConfig, RidgeConfig};
+use tollgate_policies::{
+    BatchSplitConfig, Greedy, GreedyBy, HistoryPricesConfig, PrefixPricesConfig, Random,
+};
+use tollgate_solvers::CuttingPlaneConfig;
+
+use crate::{Spec, SpecError, presets};
+
+/// A policy with every part in place.
+#[derive(Clone, Debug)]
+pub struct Composition {
+    /// What it was asked for as: the name in tables.
+    pub label: String,
+    /// The policy.
+    pub policy: Arc<dyn Policy>,
+    /// The recipe of its estimator; `None` for a policy that looks at no estimate.
+    pub estimator: Option<Arc<dyn Fit>>,
+    /// The name of its solver; `None` for a policy that solves nothing.
+    pub solver: Option<String>,
+}
+
+/// One policy of the registry.
+#[derive(Clone, Copy, Debug)]
+pub struct Preset {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, in a line.
+    pub summary: &'static str,
+    estimator: EstimatorSlot,
+    uses_solver: bool,
+    make: Make,
+}
+
+impl Preset {
+    /// Whether an estimator given beside the name replaces the preset's own.
+    pub fn takes_estimator(&self) -> bool {
+        matches!(self.estimator, EstimatorSlot::Default(_))
+    }
+
+    /// Whether it solves for anything.
+    pub fn uses_solver(&self) -> bool {
+        self.uses_solver
+    }
+}
+
+type Make = fn(&Spec, &Arc<dyn Solver>) -> Result<Arc<dyn Policy>, SpecError>;
+
+#[derive(Clone, Copy, Debug)]
+enum EstimatorSlot {
+    /// It looks at no estimate.
+    None,
+    /// Its own, whatever is asked for.
+    Pinned(&'static str),
+    /// Its own, unless another is asked for.
+    Default(&'static str),
+}
+
+const KNN_5: &str = "knn:k=5";
+
+/// Every policy, in the order of tables: the baselines, the published, our own.
+pub const POLICIES: &[Preset] = &[
+    Preset {
+        name: "random",
+        summary: "any model, uniformly",
+        estimator: EstimatorSlot::None,
+        uses_solver: false,
+        make: |spec, _| no_params(spec).map(|()| Arc::new(Random) as Arc<dyn Policy>),
+    },
+    Preset {
+        name: "greedy-perf",
+        summary: "the highest expected score, affordable or not",
+        estimator: EstimatorSlot::Default(KNN_5),
+        uses_solver: false,
+        make: |spec, _| greedy(spec, GreedyBy::Quality),
+    },
+    Preset {
+        name: "greedy-cost",
+        summary: "the largest estimated remaining budget",
+        estimator: EstimatorSlot::Default(KNN_5),
+        uses_solver: false,
+        make: |spec, _| greedy(spec, GreedyBy::Budget),
+    },
+    Preset {
+        name: "knn-perf",
+        summary: "greedy-perf on exact neighbors",
+        estimator: EstimatorSlot::Pinned(KNN_5),
+        uses_solver: false,
+        make: |spec, _| greedy(spec, GreedyBy::Quality),
+    },
+    Preset {
+        name: "knn-cost",
+        summary: "greedy-cost on exact neighbors",
+        estimator: EstimatorSlot::Pinned(KNN_5),
+        uses_solver: false,
+        make: |spec, _| greedy(spec, GreedyBy::Budget),
+    },
+    Preset {
+        name: "batch-split",
+        summary: "each batch of 256 as if it were the last",
+        estimator: EstimatorSlot::Default(KNN_5),
+        uses_solver: true,
+        make: |spec, solver| {
+            let config: BatchSplitConfig = spec.config(POLICY)?;
+            Ok(Arc::new(config.build(Arc::clone(solver)).map_err(|e| refuse(POLICY, spec, e))?))
+        },
+    },
+    Preset {
+        name: "port-reference",
+        summary: "PORT as its code has it: prices in a box, never declines, no fallback",
+        estimator: EstimatorSlot::Default(KNN_5),
+        uses_solver: true,
+        make: |spec, solver| {
+            let config: PrefixPricesConfig = spec.config(POLICY)?;
+            let policy = presets::port_reference(config, Arc::clone(solver));
+            Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, e))?))
+        },
+    },
+    Preset {
+        name: "port",
+        summary: "PORT as its theory has it: hinge, no box, declines",
+        estimator: EstimatorSlot::Default(KNN_5),
+        uses_solver: true,
+        make: |spec, solver| {
+            let config: PrefixPricesConfig = spec.config(POLICY)?;
+            let policy = presets::port(config, Arc::clone(solver));
+            Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, e))?))
+        },
+    },
+    Preset {
+        name: "tollgate",
+        summary: "prices from history, re-solved on what is left, next best with decline",
+        estimator: EstimatorSlot::Default("blend"),
+        uses_solver: true,
+        make: |spec, solver| {
+            let config: HistoryPricesConfig = spec.config(POLICY)?;
+            let policy = presets::tollgate_with(config, Arc::clone(solver));
+            Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, e))?))
+        },
+    },
+];
+
+const POLICY: &str = "policy";
+const ESTIMATOR: &str = "estimator";
+const SOLVER: &str = "solver";
+
+/// The names of all estimators.
+pub const ESTIMATORS: &[&str] = &["knn", "ridge", "blend"];
+
+/// The names of all solvers.
+pub const SOLVERS: &[&str] = &["cutting-plane"];
+
+/// The preset of this name.
+///
+/// # Errors
+/// [`SpecError::Unknown`] lists the names there are.
+pub fn preset(name: &str) -> Result<&'static Preset, SpecError> {
+    let names = || POLICIES.iter().map(|preset| preset.name);
+    POLICIES.iter().find(|preset| preset.name == name).ok_or_else(|| unknown(POLICY, name, names()))
+}
+
+/// Puts a policy together; `estimator` and `solver` replace the preset's own where it
+/// does not pin them.
+///
+/// # Errors
+/// [`SpecError`] for an unknown name or a parameter out of range.
+pub fn compose(
+    spec: &Spec,
+    estimator: Option<&Spec>,
+    solver: Option<&Spec>,
+) -> Result<Composition, SpecError> {
+    let preset = preset(&spec.name)?;
+    let recipe = match (preset.estimator, estimator) {
+        (EstimatorSlot::None, _) => None,
+        (EstimatorSlot::Pinned(own), _) | (EstimatorSlot::Default(own), None) => {
+            Some(self::estimator(&own.parse()?)?)
+        }
+        (EstimatorSlot::Default(_), Some(given)) => Some(self::estimator(given)?),
+    };
+    let solver = solver.map_or_else(|| Ok(presets::default_solver()), self::solver)?;
+    Ok(Composition {
+        label: spec.to_string(),
+        policy: (preset.make)(spec, &solver)?,
+        estimator: recipe,
+        solver: preset.uses_solver.then(|| solver.name().to_owned()),
+    })
+}
+
+/// An estimator's recipe by name: `knn`, `ridge` or `blend`.
+///
+/// # Errors
+/// [`SpecError`] for an unknown name or a parameter out of range.
+pub fn estimator(spec: &Spec) -> Result<Arc<dyn Fit>, SpecError> {
+    match spec.name.as_str() {
+        "knn" => {
+            let config: KnnConfig = spec.config(ESTIMATOR)?;
+            Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, e))?))
+        }
+        "ridge" => {
+            let config: RidgeConfig = spec.config(ESTIMATOR)?;
+            Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, e))?))
+        }
+        "blend" => {
+            let BlendParams { k } = spec.config(ESTIMATOR)?;
+            let knn = KnnConfig { k, ..KnnConfig::default() };
+            let knn = knn.build().map_err(|e| refuse(ESTIMATOR, spec, e))?;
+            Ok(Arc::new(Blend::ridge_and(knn)))
+        }
+        other => Err(unknown(ESTIMATOR, other, ESTIMATORS.iter().copied())),
+    }
+}
+
+/// The knobs of `blend`: ridge and the mean of `k` neighbors.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+struct BlendParams {
+    k: usize,
+}
+
+impl Default for BlendParams {
+    fn default() -> Self {
+        Self { k: 40 }
+    }
+}
+
+/// A solver by name: `cutting-plane`.
+///
+/// # Errors
+/// [`SpecError`] for an unknown name or a parameter out of range.
+pub fn solver(spec: &Spec) -> Result<Arc<dyn Solver>, SpecError> {
+    match spec.name.as_str() {
+        "cutting-plane" => {
+            let config: CuttingPlaneConfig = spec.config(SOLVER)?;
+            Ok(Arc::new(config.build().map_err(|e| refuse(SOLVER, spec, e))?))
+        }
+        other => Err(unknown(SOLVER, other, SOLVERS.iter().copied())),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoParams {}
+
+fn no_params(spec: &Spec) -> Result<(), SpecError> {
+    spec.config(POLICY).map(|NoParams {}| ())
+}
+
+fn greedy(spec: &Spec, by: GreedyBy) -> Result<Arc<dyn Policy>, SpecError> {
+    no_params(spec)?;
+    Ok(Arc::new(Greedy::new(by)))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as `map_err`'s argument")]
+fn refuse(kind: &'static str, spec: &Spec, error: tollgate_core::ParamError) -> SpecError {
+    SpecError::Param { kind, name: spec.name.clone(), why: error.to_string() }
+}
+
+fn unknown<'a>(
+    kind: &'static str,
+    got: &str,
+    names: impl Iterator<Item = &'a str>,
+) -> SpecError {
+    let valid = names.collect::<Vec<_>>().join(", ");
+    SpecError::Unknown { kind, got: got.to_owned(), valid }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,281 @@
+//! The parts put together: a router that decides, reserves and settles.
+
+mod builder;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use thiserror::Error;
+use tollgate_core::{
+    Amounts, Arrival, BudgetView, Decision, EstimateError, EstimateTable, Estimator, Explanation,
+    Feedback, Ledger, MoneyError, Outcome, PicoUsd, Policy, PolicyError, PriceUpdate, Prices,
+    Pricer, Progress, Query, Ranking, Reservation, Scratch, Seed, Settlement,
+};
+use tracing::debug_span;
+
+pub use builder::{Budget, BuildError, Missing, RouterBuilder, Set};
+
+/// Standard errors above the expected cost that are reserved where a request brings
+/// no bound of its own.
+const RESERVED_ERRORS: f64 = 3.0;
+
+/// Decides which model answers each prompt, and never overspends a budget.
+///
+/// Made by [`Router::builder`]. Shared between threads by reference; decisions that
+/// need the prices in force wait for each other, estimates do not.
+#[derive(Debug)]
+pub struct Router {
+    estimator: Arc<dyn Estimator>,
+    policy: Arc<dyn Policy>,
+    ledger: Ledger,
+    seed: Seed,
+    declines: bool,
+    run: Mutex<Run>,
+}
+
+/// What changes from arrival to arrival.
+#[derive(Debug)]
+struct Run {
+    arrivals: u64,
+    prices: Prices,
+    pricer: Option<Box<dyn Pricer>>,
+    ranking: Ranking,
+    remaining: Vec<f64>,
+    remaining_estimated: Vec<f64>,
+}
+
+/// One prompt to be routed.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    embedding: &'a [f32],
+    group: u32,
+    bounds: Option<&'a [f64]>,
+}
+
+impl<'a> Request<'a> {
+    /// A prompt by its embedding, of the history's dimension.
+    pub fn new(embedding: &'a [f32]) -> Self {
+        Self { embedding, group: 0, bounds: None }
+    }
+
+    /// The query group (a tenant) it belongs to. Default 0.
+    #[must_use]
+    pub fn group(mut self, group: u32) -> Self {
+        self.group = group;
+        self
+    }
+
+    /// An upper bound of the cost on each model, in USD (maximum tokens times price),
+    /// shape `(n_models,)`: what is reserved, so that the real cost cannot pass it.
+    /// Default: the expected cost and three standard errors.
+    #[must_use]
+    pub fn bounds(mut self, bounds: &'a [f64]) -> Self {
+        self.bounds = Some(bounds);
+        self
+    }
+}
+
+/// A decision, with the money that is held for it.
+#[derive(Debug)]
+pub struct Routed {
+    /// What was decided, and why.
+    pub decision: Decision,
+    /// What is held for the chosen model; `None` when nothing was chosen. Dropping it
+    /// gives the money back.
+    pub reservation: Option<Reservation>,
+}
+
+/// A request that could not be decided.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RouteError {
+    /// An embedding that the estimator refuses.
+    #[error(transparent)]
+    Estimate(#[from] EstimateError),
+    /// A price problem that broke down.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A bound or a real cost that is not an amount of money.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// A group that the budgets do not know.
+    #[error("query group {group} is unknown, the budgets have {n_groups}")]
+    Group {
+        /// The group.
+        group: u32,
+        /// How many there are.
+        n_groups: usize,
+    },
+    /// Bounds that do not fit the models.
+    #[error("{got} cost bounds for {n_models} models")]
+    Bounds {
+        /// How many bounds.
+        got: usize,
+        /// How many models.
+        n_models: usize,
+    },
+}
+
+impl Router {
+    /// Starts an empty builder: history, estimator, policy and budget are required,
+    /// and a builder that lacks one of them has no `build`.
+    ///
+    /// ```compile_fail
+    /// use tollgate::prelude::*;
+    ///
+    /// let router = Router::builder()
+    ///     .estimator(Blend::default())
+    ///     .policy(presets::tollgate())
+    ///     .budget(Budget::pooled(1.0))
+    ///     .build(); // no history: `build` does not exist
+    /// ```
+    pub fn builder() -> RouterBuilder<Missing, Missing, Missing, Missing> {
+        RouterBuilder::new()
+    }
+
+    /// The accounts.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The estimator's snapshot.
+    pub fn estimator(&self) -> &Arc<dyn Estimator> {
+        &self.estimator
+    }
+
+    /// The prices in force, one a budget; empty while there are none.
+    pub fn prices(&self) -> Vec<f64> {
+        self.lock().prices.rows().to_vec()
+    }
+
+    /// Decides one prompt and holds the money for it.
+    ///
+    /// When prices are due they are solved for first, in this call.
+    ///
+    /// # Errors
+    /// [`RouteError`] names what is wrong with the request. Declining, or having
+    /// nothing affordable, is an [`Outcome`].
+    pub fn route(&self, request: &Request<'_>) -> Result<Routed, RouteError> {
+        let n_models = self.estimator.models().len();
+        self.check(request, n_models)?;
+        let mut table = EstimateTable::zeros(1, n_models);
+        let query = Query { embedding: request.embedding };
+        table.fill(|out| self.estimator.estimate_into(query, &mut Scratch::default(), out))?;
+
+        let mut guard = self.lock();
+        let run = &mut *guard;
+        let arrival = Arrival {
+            index: run.arrivals,
+            group: request.group,
+            estimates: table.row(0),
+            must_serve: !self.declines,
+            seed: self.seed,
+        };
+        run.arrivals += 1;
+        self.ledger.remaining_into(&mut run.remaining, &mut run.remaining_estimated);
+        let view = BudgetView {
+            budgets: self.ledger.budgets(),
+            remaining: &run.remaining,
+            remaining_estimated: &run.remaining_estimated,
+        };
+        reprice(&mut run.pricer, &mut run.prices, &Progress { arrival: &arrival, budgets: &view })?;
+        self.policy.rank(&arrival, &run.prices, &view, &mut run.ranking)?;
+        self.commit(request, &arrival, run)
+    }
+
+    /// Replaces what was held by what the answer really cost, in USD.
+    ///
+    /// # Errors
+    /// [`MoneyError`] when `cost` is not an amount of money; the reservation is then
+    /// released.
+    pub fn settle(&self, reservation: Reservation, cost: f64) -> Result<Settlement, MoneyError> {
+        let real = Amounts::cost(PicoUsd::from_usd(cost)?);
+        Ok(reservation.settle(real))
+    }
+
+    /// Tells the price source what a decision came to: late, out of order, or never.
+    pub fn observe(&self, feedback: &Feedback) {
+        if let Some(pricer) = &mut self.lock().pricer {
+            pricer.observe(feedback);
+        }
+    }
+
+    /// Reserves moving down the ranking.
+    fn commit(
+        &self,
+        request: &Request<'_>,
+        arrival: &Arrival<'_>,
+        run: &Run,
+    ) -> Result<Routed, RouteError> {
+        for entry in run.ranking.entries() {
+            let bound = match request.bounds {
+                Some(bounds) => bounds[entry.model],
+                None => {
+                    arrival.estimates.cost[entry.model]
+                        + RESERVED_ERRORS * arrival.estimates.cost_se[entry.model]
+                }
+            };
+            let bound = Amounts::cost(PicoUsd::from_usd(bound)?);
+            let Some(reservation) = self.ledger.reserve(request.group, entry.model, bound) else {
+                continue;
+            };
+            let estimate = PicoUsd::from_usd(arrival.estimates.cost[entry.model])?;
+            self.ledger.expect(request.group, entry.model, Amounts::cost(estimate));
+            let decision = Decision {
+                arrival: arrival.index,
+                outcome: Outcome::Served(entry.model),
+                model: Some(self.estimator.models().id(entry.model).clone()),
+                score: entry.score,
+                explanation: self.policy.explain(arrival, &run.prices, entry.model),
+            };
+            return Ok(Routed { decision, reservation: Some(reservation) });
+        }
+        let unaffordable = run.ranking.is_unaffordable() || run.ranking.best().is_some();
+        let (outcome, why) = if unaffordable {
+            (Outcome::Unaffordable, "nothing worth trying is affordable")
+        } else {
+            (Outcome::Declined, "no model is worth its price")
+        };
+        let explanation = Explanation::leaf(why, 0.0);
+        let index = arrival.index;
+        let decision = Decision { arrival: index, outcome, model: None, score: 0.0, explanation };
+        Ok(Routed { decision, reservation: None })
+    }
+
+    fn check(&self, request: &Request<'_>, n_models: usize) -> Result<(), RouteError> {
+        let n_groups = self.ledger.budgets().n_groups();
+        if request.group as usize >= n_groups {
+            return Err(RouteError::Group { group: request.group, n_groups });
+        }
+        match request.bounds.map(<[f64]>::len) {
+            Some(got) if got != n_models => Err(RouteError::Bounds { got, n_models }),
+            _ => Ok(()),
+        }
+    }
+
+    /// A poisoned lock still holds valid prices: they are replaced whole.
+    fn lock(&self) -> MutexGuard<'_, Run> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks the price source whether prices are due, and installs them.
+fn reprice(
+    pricer: &mut Option<Box<dyn Pricer>>,
+    prices: &mut Prices,
+    progress: &Progress<'_>,
+) -> Result<(), PolicyError> {
+    let Some(pricer) = pricer else { return Ok(()) };
+    match pricer.before(progress)? {
+        PriceUpdate::Keep => {}
+        PriceUpdate::Install(new) => *prices = new,
+        PriceUpdate::Solve(request) => {
+            let span = debug_span!("solve", arrival = progress.arrival.index);
+            let solution = span.in_scope(|| request.run())?;
+            *prices = pricer.install(solution);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

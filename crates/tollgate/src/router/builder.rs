@@ -1,0 +1,268 @@
+//! The typed builder: a missing part does not compile.
+
+use std::sync::{Arc, Mutex};
+
+use thiserror::Error;
+use tollgate_core::{
+    Budgets, Fit, FitError, History, Ledger, LedgerError, ModelId, Models, Policy, PolicyError,
+    Prices, ProblemError, Ranking, RunSetup, Seed,
+};
+use tollgate_policies::BudgetSplit;
+use tracing::debug_span;
+
+use super::{Router, Run};
+
+/// A part that has not been given yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Missing;
+
+/// A part that has been given.
+#[derive(Clone, Debug)]
+pub struct Set<T>(T);
+
+/// Collects the parts of a [`Router`]: `H`istory, `E`stimator, `P`olicy and `B`udget are
+/// each [`Missing`] or [`Set`], and [`build`](RouterBuilder::build) exists only when all
+/// four are set.
+#[derive(Clone, Debug)]
+pub struct RouterBuilder<H, E, P, B> {
+    history: H,
+    estimator: E,
+    policy: P,
+    budget: B,
+    seed: Seed,
+    declines: bool,
+}
+
+impl RouterBuilder<Missing, Missing, Missing, Missing> {
+    pub(super) fn new() -> Self {
+        Self {
+            history: Missing,
+            estimator: Missing,
+            policy: Missing,
+            budget: Missing,
+            seed: Seed(0),
+            declines: false,
+        }
+    }
+}
+
+impl<H, E, P, B> RouterBuilder<H, E, P, B> {
+    /// The labelled prompts to learn from; they also say which models there are.
+    pub fn history(self, history: History) -> RouterBuilder<Set<History>, E, P, B> {
+        let Self { history: _, estimator, policy, budget, seed, declines } = self;
+        RouterBuilder { history: Set(history), estimator, policy, budget, seed, declines }
+    }
+
+    /// The recipe of the estimates.
+    pub fn estimator(
+        self,
+        recipe: impl Fit + 'static,
+    ) -> RouterBuilder<H, Set<Arc<dyn Fit>>, P, B> {
+        self.estimator_arc(Arc::new(recipe))
+    }
+
+    /// The recipe of the estimates, as the registry makes it.
+    pub fn estimator_arc(
+        self,
+        recipe: Arc<dyn Fit>,
+    ) -> RouterBuilder<H, Set<Arc<dyn Fit>>, P, B> {
+        let Self { history, estimator: _, policy, budget, seed, declines } = self;
+        RouterBuilder { history, estimator: Set(recipe), policy, budget, seed, declines }
+    }
+
+    /// The policy; a dual-price policy brings its own solver.
+    pub fn policy(
+        self,
+        policy: impl Policy + 'static,
+    ) -> RouterBuilder<H, E, Set<Arc<dyn Policy>>, B> {
+        self.policy_arc(Arc::new(policy))
+    }
+
+    /// The policy, as the registry makes it.
+    pub fn policy_arc(
+        self,
+        policy: Arc<dyn Policy>,
+    ) -> RouterBuilder<H, E, Set<Arc<dyn Policy>>, B> {
+        let Self { history, estimator, policy: _, budget, seed, declines } = self;
+        RouterBuilder { history, estimator, policy: Set(policy), budget, seed, declines }
+    }
+
+    /// What may be spent.
+    pub fn budget(self, budget: Budget) -> RouterBuilder<H, E, P, Set<Budget>> {
+        let Self { history, estimator, policy, budget: _, seed, declines } = self;
+        RouterBuilder { history, estimator, policy, budget: Set(budget), seed, declines }
+    }
+
+    /// The seed of everything random. Default 0.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed: Seed(seed), ..self }
+    }
+
+    /// Lets the policy decline prompts that are not worth their price. Default: while
+    /// some model is affordable, every prompt is served.
+    #[must_use]
+    pub fn allow_declining(self) -> Self {
+        Self { declines: true, ..self }
+    }
+}
+
+impl RouterBuilder<Set<History>, Set<Arc<dyn Fit>>, Set<Arc<dyn Policy>>, Set<Budget>> {
+    /// Fits the estimator, opens the accounts and starts the price source.
+    ///
+    /// # Errors
+    /// [`BuildError`] says which part refuses which.
+    pub fn build(self) -> Result<Router, BuildError> {
+        let Self { history, estimator, policy, budget, seed, declines } = self;
+        let (history, recipe, policy, budget) = (history.0, estimator.0, policy.0, budget.0);
+        let models = history.models();
+        let budgets = budget.resolve(models, seed)?;
+        let fitted = debug_span!("fit", recipe = recipe.name(), prompts = history.len())
+            .in_scope(|| recipe.fit(&history, seed))?;
+        let held_out = if policy.needs_history() {
+            Some(recipe.held_out(&history, seed)?)
+        } else {
+            None
+        };
+        let pricer = policy.pricer(&RunSetup {
+            models,
+            budgets: &budgets,
+            horizon: budget.horizon,
+            history: held_out.as_ref(),
+            seed,
+        })?;
+        Ok(Router {
+            estimator: Arc::from(fitted),
+            policy,
+            ledger: Ledger::open(budgets)?,
+            seed,
+            declines,
+            run: Mutex::new(Run {
+                arrivals: 0,
+                prices: Prices::unset(),
+                pricer,
+                ranking: Ranking::default(),
+                remaining: Vec::new(),
+                remaining_estimated: Vec::new(),
+            }),
+        })
+    }
+}
+
+/// What may be spent, before the models are known.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    kind: Kind,
+    horizon: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Pooled(f64),
+    PerModel(Vec<(ModelId, f64)>),
+    Split { total: f64, split: BudgetSplit, quality: Vec<f64>, cost: Vec<f64> },
+    Rows(Budgets),
+}
+
+impl Budget {
+    /// One budget in USD for all models together.
+    pub fn pooled(usd: f64) -> Self {
+        Self { kind: Kind::Pooled(usd), horizon: None }
+    }
+
+    /// A budget in USD for each model by name; every model of the history needs one.
+    pub fn per_model<S: AsRef<str>>(budgets: impl IntoIterator<Item = (S, f64)>) -> Self {
+        let budgets = budgets.into_iter().map(|(name, usd)| (ModelId::new(name), usd)).collect();
+        Self { kind: Kind::PerModel(budgets), horizon: None }
+    }
+
+    /// A total in USD, divided by a rule from the models' mean scores and costs, each
+    /// of shape `(n_models,)` in the order of the models.
+    pub fn split(usd: f64, split: BudgetSplit, quality: Vec<f64>, cost: Vec<f64>) -> Self {
+        Self { kind: Kind::Split { total: usd, split, quality, cost }, horizon: None }
+    }
+
+    /// Any rows: pooled, per model and per tenant together.
+    pub fn rows(budgets: Budgets) -> Self {
+        Self { kind: Kind::Rows(budgets), horizon: None }
+    }
+
+    /// How many prompts it must last for.
+    #[must_use]
+    pub fn horizon(self, arrivals: u64) -> Self {
+        Self { horizon: Some(arrivals), ..self }
+    }
+
+    fn resolve(&self, models: &Models, seed: Seed) -> Result<Budgets, BuildError> {
+        let budgets = match &self.kind {
+            Kind::Pooled(usd) => Budgets::pooled(*usd, models.len())?,
+            Kind::PerModel(budgets) => Budgets::per_model(&by_index(budgets, models)?)?,
+            Kind::Split { total, split, quality, cost } => {
+                if quality.len() != models.len() || cost.len() != models.len() {
+                    return Err(BuildError::Models {
+                        expected: models.len(),
+                        got: quality.len().min(cost.len()),
+                    });
+                }
+                let shares = split.shares(quality, cost, seed);
+                Budgets::per_model(&shares.iter().map(|share| share * total).collect::<Vec<_>>())?
+            }
+            Kind::Rows(budgets) => budgets.clone(),
+        };
+        if budgets.n_models() != models.len() {
+            return Err(BuildError::Models { expected: models.len(), got: budgets.n_models() });
+        }
+        Ok(budgets)
+    }
+}
+
+fn by_index(budgets: &[(ModelId, f64)], models: &Models) -> Result<Vec<f64>, BuildError> {
+    let mut by_index = vec![None; models.len()];
+    for (model, usd) in budgets {
+        let index = models.index_of(model.as_str());
+        let index = index.ok_or_else(|| BuildError::UnknownModel { model: model.clone() })?;
+        by_index[index] = Some(*usd);
+    }
+    let named = by_index.into_iter().zip(models.iter());
+    named
+        .map(|(usd, model)| usd.ok_or_else(|| BuildError::NoBudget { model: model.clone() }))
+        .collect()
+}
+
+/// Parts that do not fit each other.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The estimator can't be fitted to the history.
+    #[error(transparent)]
+    Fit(#[from] FitError),
+    /// The policy's price source can't start.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A budget out of range.
+    #[error(transparent)]
+    Budget(#[from] ProblemError),
+    /// A budget too large for an account.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A budget for a model that the history does not know.
+    #[error("there is a budget for model `{model}`, which is not in the history")]
+    UnknownModel {
+        /// The model.
+        model: ModelId,
+    },
+    /// A model without a budget.
+    #[error("model `{model}` has no budget; give it 0 to leave it out")]
+    NoBudget {
+        /// The model.
+        model: ModelId,
+    },
+    /// Budgets for another number of models.
+    #[error("the budget speaks of {got} models, the history of {expected}")]
+    Models {
+        /// In the history.
+        expected: usize,
+        /// In the budget.
+        got: usize,
+    },
+}
