@@ -39,9 +39,26 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 const TOP_LEVEL: &[&str] = &[
-    ".cargo", ".ci", ".git", ".gitignore", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md",
-    "Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "book", "clippy.toml", "crates", "fixtures",
-    "rust-toolchain.toml", "rustfmt.toml", "target", "tests", "xtask",
+    ".cargo",
+    ".ci",
+    ".git",
+    ".gitignore",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "book",
+    "clippy.toml",
+    "crates",
+    "fixtures",
+    "rust-toolchain.toml",
+    "rustfmt.toml",
+    "target",
+    "tests",
+    "xtask",
 ];
 
 const LONGEST_FILE: usize = 500;

@@ -1,6 +1,6 @@
 //! The options of a replay.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -90,6 +90,12 @@ impl ReplayOptions {
             Some(dir) => Table::load(dir)?,
             None => Table::embedded(),
         })
+    }
+
+    /// The data folder's own name.
+    pub(crate) fn stream_name(&self) -> String {
+        let folder = self.data.as_deref().and_then(Path::file_name);
+        folder.map_or_else(|| "embedded".to_owned(), |name| name.to_string_lossy().into_owned())
     }
 
     pub(crate) fn lab_options(&self, table: &Table) -> Result<Options> {

@@ -22,7 +22,8 @@ pub fn run(options: &ReplayOptions, default_out: Option<&Path>) -> Result<()> {
     }
     let compositions = options.compositions()?;
     let table = options.table()?;
-    let experiment = Experiment::new(&table, options.lab_options(&table)?, compositions)?;
+    let experiment =
+        Experiment::new(options.stream_name(), &table, options.lab_options(&table)?, compositions)?;
     let bar = Bar::new();
     let report = experiment.run(&bar);
     bar.finish();

@@ -1,1 +1,52 @@
-//! stub
+//! Estimates of quality and cost from a history of labelled prompts.
+//!
+//! A history holds `n` prompts, each with an embedding `x_r` in `R^d`, and for each
+//! model `i` a score `y_ri` in `[0, 1]` and a cost `c_ri` in USD, or a gap. An estimator
+//! predicts both for a new prompt `x`, each with the standard error of the prediction:
+//!
+//! ```text
+//! q_i(x) ~ E[y_i | x],   c_i(x) ~ E[c_i | x]   for every model i
+//! ```
+//!
+//! Only the direction of an embedding counts: lengths are divided out, and a vector
+//! without a direction is refused.
+//!
+//! ```
+//! use tollgate_core::{EstimateTable, Fit, History, Models, Query, Scratch, Seed};
+//! use tollgate_estimators::KnnConfig;
+//!
+//! let models = Models::new(["large", "small"])?;
+//! let embeddings = vec![1.0, 0.0, 0.8, 0.6, 0.0, 1.0]; // three prompts in the plane
+//! let quality = vec![1.0, 1.0, 1.0, 0.0, 1.0, 0.0]; // one row a prompt
+//! let cost = vec![0.02, 0.001, 0.02, 0.001, 0.03, 0.002];
+//! let history = History::new(models, 2, embeddings, quality, cost)?;
+//!
+//! let estimator = KnnConfig::default().k(2).build()?.fit(&history, Seed(0))?;
+//! let mut table = EstimateTable::zeros(1, 2);
+//! let query = Query { embedding: &[0.9, 0.1] };
+//! table.fill(|out| estimator.estimate_into(query, &mut Scratch::default(), out))?;
+//! assert_eq!(table.row(0).quality, [1.0, 0.5]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **Useful for** a few thousand to a few hundred thousand labelled prompts of one kind
+//! of traffic. **Not useful for** traffic unlike the history: an estimator does not know
+//! that a prompt is of a new kind, only that it lies far from the others.
+//!
+//! # What is here
+//!
+//! * [`Knn`]: means of the nearest labelled prompts, found by an [`Index`].
+//! * [`Ridge`]: linear in the embedding, its penalty chosen by exact leave-one-out.
+//! * [`Blend`]: weighted means of other recipes; [`Blend::tollgate`] is the default one.
+
+mod blend;
+mod index;
+mod knn;
+mod labels;
+mod ridge;
+mod vector;
+
+pub use blend::{Blend, BlendError, BlendWeights};
+pub use index::{ExactScan, Index, RowSets};
+pub use knn::{Knn, KnnConfig, KnnEstimator, Weighting};
+pub use ridge::{Ridge, RidgeConfig, RidgeEstimator};

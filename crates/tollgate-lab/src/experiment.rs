@@ -11,7 +11,7 @@ use tollgate::core::{
     EstimateError, EstimateTable, FitError, HistoryError, LedgerError, MoneyError, ParamError,
     PolicyError, ProblemError, Seed, SolveError, Status,
 };
-use tollgate::data::{DataError, SplitError, Table};
+use tollgate::data::{DataError, Table};
 use tollgate::presets;
 use tollgate::registry::Composition;
 
@@ -26,9 +26,6 @@ pub enum LabError {
     /// A table that can't be used.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A split that can't be made.
-    #[error(transparent)]
-    Split(#[from] SplitError),
     /// A history that can't be used.
     #[error(transparent)]
     History(#[from] HistoryError),
@@ -156,22 +153,23 @@ impl Observer for Silent {
 const ORACLES: [Oracle; 2] = [Oracle::ApproximateOptimum, Oracle::Optimum];
 
 impl Experiment {
-    /// Narrows the table to the options' task and models.
+    /// Narrows the table to the options' task and models; `stream` is its name in reports.
     ///
     /// # Errors
     /// [`LabError`] for unknown names, or options that exclude each other.
     pub fn new(
+        stream: impl Into<String>,
         table: &Table,
         options: Options,
         compositions: Vec<Composition>,
     ) -> Result<Self, LabError> {
         if options.splits.is_some() && options.subset.task.is_some() {
-            let why = "a splits file names rows of the whole table, and can't be combined with a task";
+            let why =
+                "a splits file names rows of the whole table, and can't be combined with a task";
             return Err(LabError::Conflict { why });
         }
-        let name = table.source().to_owned();
         let table = narrow(table, &options.subset)?;
-        Ok(Self { table, name, options, compositions })
+        Ok(Self { table, name: stream.into(), options, compositions })
     }
 
     /// Runs every entrant on every seed, seeds in parallel. The report does not depend

@@ -64,10 +64,9 @@ impl Oracle {
             }
         };
         let lp_bound = solution.dual_bound;
-        let primal = solution.primal.ok_or(LabError::Oracle {
-            oracle: self.name(),
-            status: solution.status,
-        })?;
+        let primal = solution
+            .primal
+            .ok_or(LabError::Oracle { oracle: self.name(), status: solution.status })?;
         Ok(OracleResult { metrics: realize(scenario, &primal.round())?, lp_bound })
     }
 }

@@ -129,8 +129,7 @@ mod tests {
 
     fn keys(order: Order) -> Vec<f64> {
         let se = [0.0; 6];
-        let estimates =
-            Estimates { quality: &QUALITY, quality_se: &se, cost: &COST, cost_se: &se };
+        let estimates = Estimates { quality: &QUALITY, quality_se: &se, cost: &COST, cost_se: &se };
         order.keys(&estimates, 2, Seed(1)).unwrap()
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tollgate::core::{
     Amounts, Arrival, BudgetView, EstimateTable, Feedback, Ledger, MoneyError, Outcome, PicoUsd,
-    Policy, PolicyError, PriceUpdate, Prices, Pricer, Progress, Ranking, RunSetup, Status,
+    Policy, PolicyError, PriceUpdate, Pricer, Prices, Progress, Ranking, RunSetup, Status,
 };
 use tracing::{debug, debug_span, info_span, warn};
 
@@ -182,11 +182,7 @@ impl<'a> Run<'a> {
     }
 }
 
-fn arrival<'a>(
-    scenario: &Scenario,
-    estimates: &'a EstimateTable,
-    index: usize,
-) -> Arrival<'a> {
+fn arrival<'a>(scenario: &Scenario, estimates: &'a EstimateTable, index: usize) -> Arrival<'a> {
     Arrival {
         index: index as u64,
         group: 0,

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tollgate::core::{
-    Budgets, EstimateTable, Fit, History, Models, Purpose, Scratch, Seed,
-};
-use tollgate::data::{Split, Table, by_key, shuffled};
+use tollgate::core::{Budgets, EstimateTable, Fit, History, Models, Purpose, Scratch, Seed};
+use tollgate::data::order::{by_key, shuffled};
+use tollgate::data::{Split, Table};
 use tollgate::estimators::KnnConfig;
 use tollgate::policies::BudgetSplit;
 use tracing::debug_span;
@@ -297,7 +296,8 @@ fn budgets(
 }
 
 fn embeddings_of(table: &Table, rows: &[usize]) -> Vec<f32> {
-    rows.iter().flat_map(|&row| table.embedding(row)).copied().collect()
+    let queries = table.queries();
+    rows.iter().flat_map(|&row| queries.query(row).embedding).copied().collect()
 }
 
 fn pick(values: &[f64], n_models: usize, rows: &[usize]) -> Vec<f64> {

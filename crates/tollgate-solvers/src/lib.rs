@@ -1,1 +1,54 @@
-//! stub
+//! Exact prices of constrained resources, each with its certificate.
+//!
+//! # The problem
+//!
+//! Problem (1) of [`tollgate_core`]: queries go to models, rows limit what they use in
+//! all. Its dual function
+//!
+//! ```text
+//! D(p) = sum_r s_r p_r b_r
+//!      + sum_j w_j [0 or] max_i ( v_ij - sum_{r covers (j,i)} s_r p_r m^r_ij )
+//! ```
+//!
+//! is convex and piecewise linear; its least value over prices `p >= 0` is the optimum
+//! of the problem, and the prices there are what a dual-price policy charges.
+//!
+//! # What is here
+//!
+//! * [`CuttingPlane`]: prices and a fractional answer that meet to nine digits, for
+//!   every instance of the problem, and a proof where it has no answer.
+//! * [`certificate`]: how to check an answer without trusting the solver.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tollgate_core::{Choice, Meter, Problem, Row, Scope, SolveOptions, Solver};
+//! use tollgate_solvers::CuttingPlane;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Two queries, two models; the second model is better and dear.
+//! let problem = Problem::builder(2, 2, Choice::AtMostOne)
+//!     .table(Meter::Quality, Arc::from([0.5, 0.9, 0.6, 0.7]))
+//!     .table(Meter::Cost, Arc::from([1.0, 3.0, 1.0, 3.0]))
+//!     .objective(Meter::Quality, 1.0)
+//!     .rows([Row::at_most(Meter::Cost, Scope::all(), 4.0)])
+//!     .build()?;
+//! let solution = CuttingPlane::default().solve(&problem, &SolveOptions::default(), None)?;
+//! assert!((solution.primal_value - 1.5).abs() < 1e-12);
+//! assert!((solution.dual_bound - 1.5).abs() < 1e-9);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Useful for
+//! Few rows, many queries: budgets, floors and capacities by the dozen, queries by the
+//! million.
+//!
+//! # Not useful for
+//! Problems with as many rows as queries, and integer programs: the fractional answer
+//! splits at most one query a row, and [`round_and_repair`](tollgate_core::round_and_repair)
+//! undoes that at the price of exactness.
+
+pub mod certificate;
+mod cutting_plane;
+
+pub use cutting_plane::{CuttingPlane, CuttingPlaneConfig};

@@ -1,1 +1,8 @@
-//! stub
+//! Oracles that share no code with what they test, and the conformance suites of the
+//! plug-in traits.
+
+pub mod dense_lp;
+pub mod estimator_conformance;
+pub mod instances;
+pub mod problems;
+pub mod solver_conformance;

@@ -14,11 +14,11 @@
 //! let history = table.history(&(0..2_000).collect::<Vec<_>>())?;
 //! let router = Router::builder()
 //!     .history(history)
-//!     .estimator(Blend::default())
+//!     .estimator(Blend::tollgate())
 //!     .policy(presets::tollgate())
 //!     .budget(Budget::pooled(0.10).horizon(2_000))
 //!     .build()?;
-//! let routed = router.route(&Request::new(table.embedding(2_000)))?;
+//! let routed = router.route(&Request::new(table.queries().query(2_000).embedding))?;
 //! println!("{}", routed.decision.explanation);
 //! if let Some(reservation) = routed.reservation {
 //!     router.settle(reservation, 0.000_04)?; // what the answer really cost, in USD

@@ -34,10 +34,7 @@ pub fn tollgate_with(
 ///
 /// # Errors
 /// [`ParamError`] names the first knob out of range.
-pub fn port(
-    config: PrefixPricesConfig,
-    solver: Arc<dyn Solver>,
-) -> Result<DualPrice, ParamError> {
+pub fn port(config: PrefixPricesConfig, solver: Arc<dyn Solver>) -> Result<DualPrice, ParamError> {
     let config = PrefixPricesConfig { objective: PrefixObjective::Theory, ..config };
     Ok(DualPrice::new("port", config.build(solver)?).guard(Guard::Decline))
 }

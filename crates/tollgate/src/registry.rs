@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::{Fit, Policy, Solver};
-use tollgate_estimators::{Blend, KnnConfig, RidgeConfig};
+use tollgate_estimators::{Blend, BlendWeights, KnnConfig, Ridge, RidgeConfig};
 use tollgate_policies::{
     BatchSplitConfig, Greedy, GreedyBy, HistoryPricesConfig, PrefixPricesConfig, Random,
 };
@@ -111,7 +111,7 @@ pub const POLICIES: &[Preset] = &[
         uses_solver: true,
         make: |spec, solver| {
             let config: BatchSplitConfig = spec.config(POLICY)?;
-            Ok(Arc::new(config.build(Arc::clone(solver)).map_err(|e| refuse(POLICY, spec, e))?))
+            Ok(Arc::new(config.build(Arc::clone(solver)).map_err(|e| refuse(POLICY, spec, &e))?))
         },
     },
     Preset {
@@ -122,7 +122,7 @@ pub const POLICIES: &[Preset] = &[
         make: |spec, solver| {
             let config: PrefixPricesConfig = spec.config(POLICY)?;
             let policy = presets::port_reference(config, Arc::clone(solver));
-            Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, e))?))
+            Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, &e))?))
         },
     },
     Preset {
@@ -133,7 +133,7 @@ pub const POLICIES: &[Preset] = &[
         make: |spec, solver| {
             let config: PrefixPricesConfig = spec.config(POLICY)?;
             let policy = presets::port(config, Arc::clone(solver));
-            Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, e))?))
+            Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, &e))?))
         },
     },
     Preset {
@@ -144,7 +144,7 @@ pub const POLICIES: &[Preset] = &[
         make: |spec, solver| {
             let config: HistoryPricesConfig = spec.config(POLICY)?;
             let policy = presets::tollgate_with(config, Arc::clone(solver));
-            Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, e))?))
+            Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, &e))?))
         },
     },
 ];
@@ -203,17 +203,19 @@ pub fn estimator(spec: &Spec) -> Result<Arc<dyn Fit>, SpecError> {
     match spec.name.as_str() {
         "knn" => {
             let config: KnnConfig = spec.config(ESTIMATOR)?;
-            Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, e))?))
+            Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
         }
         "ridge" => {
             let config: RidgeConfig = spec.config(ESTIMATOR)?;
-            Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, e))?))
+            Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
         }
         "blend" => {
             let BlendParams { k } = spec.config(ESTIMATOR)?;
             let knn = KnnConfig { k, ..KnnConfig::default() };
-            let knn = knn.build().map_err(|e| refuse(ESTIMATOR, spec, e))?;
-            Ok(Arc::new(Blend::ridge_and(knn)))
+            let knn = knn.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?;
+            let parts: Vec<Arc<dyn Fit>> = vec![Arc::new(Ridge::default()), Arc::new(knn)];
+            let blend = Blend::new(parts, BlendWeights::Equal);
+            Ok(Arc::new(blend.map_err(|e| refuse(ESTIMATOR, spec, &e))?))
         }
         other => Err(unknown(ESTIMATOR, other, ESTIMATORS.iter().copied())),
     }
@@ -240,7 +242,7 @@ pub fn solver(spec: &Spec) -> Result<Arc<dyn Solver>, SpecError> {
     match spec.name.as_str() {
         "cutting-plane" => {
             let config: CuttingPlaneConfig = spec.config(SOLVER)?;
-            Ok(Arc::new(config.build().map_err(|e| refuse(SOLVER, spec, e))?))
+            Ok(Arc::new(config.build().map_err(|e| refuse(SOLVER, spec, &e))?))
         }
         other => Err(unknown(SOLVER, other, SOLVERS.iter().copied())),
     }
@@ -259,16 +261,11 @@ fn greedy(spec: &Spec, by: GreedyBy) -> Result<Arc<dyn Policy>, SpecError> {
     Ok(Arc::new(Greedy::new(by)))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as `map_err`'s argument")]
-fn refuse(kind: &'static str, spec: &Spec, error: tollgate_core::ParamError) -> SpecError {
+fn refuse(kind: &'static str, spec: &Spec, error: &dyn std::error::Error) -> SpecError {
     SpecError::Param { kind, name: spec.name.clone(), why: error.to_string() }
 }
 
-fn unknown<'a>(
-    kind: &'static str,
-    got: &str,
-    names: impl Iterator<Item = &'a str>,
-) -> SpecError {
+fn unknown<'a>(kind: &'static str, got: &str, names: impl Iterator<Item = &'a str>) -> SpecError {
     let valid = names.collect::<Vec<_>>().join(", ");
     SpecError::Unknown { kind, got: got.to_owned(), valid }
 }

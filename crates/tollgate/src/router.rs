@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use tollgate_core::{
     Amounts, Arrival, BudgetView, Decision, EstimateError, EstimateTable, Estimator, Explanation,
-    Feedback, Ledger, MoneyError, Outcome, PicoUsd, Policy, PolicyError, PriceUpdate, Prices,
-    Pricer, Progress, Query, Ranking, Reservation, Scratch, Seed, Settlement,
+    Feedback, Ledger, MoneyError, Outcome, PicoUsd, Policy, PolicyError, PriceUpdate, Pricer,
+    Prices, Progress, Query, Ranking, Reservation, Scratch, Seed, Settlement,
 };
 use tracing::debug_span;
 
@@ -123,7 +123,7 @@ impl Router {
     /// use tollgate::prelude::*;
     ///
     /// let router = Router::builder()
-    ///     .estimator(Blend::default())
+    ///     .estimator(Blend::tollgate())
     ///     .policy(presets::tollgate())
     ///     .budget(Budget::pooled(1.0))
     ///     .build(); // no history: `build` does not exist

@@ -5,8 +5,21 @@ use std::io;
 use crate::Report;
 
 const HEADER: [&str; 15] = [
-    "policy", "estimator", "solver", "stream", "seed", "queries", "budget", "split", "order",
-    "performance", "cost", "ppc", "throughput", "rp", "lp_bound",
+    "policy",
+    "estimator",
+    "solver",
+    "stream",
+    "seed",
+    "queries",
+    "budget",
+    "split",
+    "order",
+    "performance",
+    "cost",
+    "ppc",
+    "throughput",
+    "rp",
+    "lp_bound",
 ];
 
 pub(super) fn render(report: &Report) -> Result<String, io::Error> {
@@ -40,8 +53,16 @@ pub(super) fn render(report: &Report) -> Result<String, io::Error> {
 pub(super) fn timings(report: &Report) -> Result<String, io::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
-        "policy", "estimator", "solver", "seed", "arrivals", "estimate_us_per_query",
-        "route_us_per_query", "solve_us_per_solve", "solves", "unfinished_solves",
+        "policy",
+        "estimator",
+        "solver",
+        "seed",
+        "arrivals",
+        "estimate_us_per_query",
+        "route_us_per_query",
+        "solve_us_per_solve",
+        "solves",
+        "unfinished_solves",
     ])?;
     for (entrant, cells) in report.entrants.iter().filter(|(entrant, _)| !entrant.oracle) {
         for cell in cells {

@@ -56,7 +56,9 @@ pub(super) fn of(report: &Report, policy: &str) -> Option<Headline> {
     let ours = find(policy)?;
     let baselines: Vec<(&str, Means)> =
         BASELINES.iter().filter_map(|name| find(name).map(|means| (*name, means))).collect();
-    let best = baselines.iter().max_by(|a, b| a.1[0].partial_cmp(&b.1[0]).unwrap_or(std::cmp::Ordering::Equal))?;
+    let best = baselines
+        .iter()
+        .max_by(|a, b| a.1[0].partial_cmp(&b.1[0]).unwrap_or(std::cmp::Ordering::Equal))?;
     Some(Headline {
         policy: policy.to_owned(),
         mean: ratios(|measure| mean_ratio(&ours, &baselines, measure)),

@@ -95,7 +95,8 @@ fn footer(out: &mut String, report: &Report) {
          the future."
     );
     if let Some(bound) = bound(report) {
-        let _ = writeln!(out, "No Performance is above the linear program on the truth: {bound:.1}.");
+        let _ =
+            writeln!(out, "No Performance is above the linear program on the truth: {bound:.1}.");
     }
     let ours: Vec<_> =
         ["port-reference", "tollgate"].iter().filter_map(|name| report.headline(name)).collect();

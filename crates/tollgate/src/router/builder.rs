@@ -62,10 +62,7 @@ impl<H, E, P, B> RouterBuilder<H, E, P, B> {
     }
 
     /// The recipe of the estimates, as the registry makes it.
-    pub fn estimator_arc(
-        self,
-        recipe: Arc<dyn Fit>,
-    ) -> RouterBuilder<H, Set<Arc<dyn Fit>>, P, B> {
+    pub fn estimator_arc(self, recipe: Arc<dyn Fit>) -> RouterBuilder<H, Set<Arc<dyn Fit>>, P, B> {
         let Self { history, estimator: _, policy, budget, seed, declines } = self;
         RouterBuilder { history, estimator: Set(recipe), policy, budget, seed, declines }
     }
@@ -119,11 +116,8 @@ impl RouterBuilder<Set<History>, Set<Arc<dyn Fit>>, Set<Arc<dyn Policy>>, Set<Bu
         let budgets = budget.resolve(models, seed)?;
         let fitted = debug_span!("fit", recipe = recipe.name(), prompts = history.len())
             .in_scope(|| recipe.fit(&history, seed))?;
-        let held_out = if policy.needs_history() {
-            Some(recipe.held_out(&history, seed)?)
-        } else {
-            None
-        };
+        let held_out =
+            if policy.needs_history() { Some(recipe.held_out(&history, seed)?) } else { None };
         let pricer = policy.pricer(&RunSetup {
             models,
             budgets: &budgets,

@@ -1,0 +1,101 @@
+//! Nearest neighbors by cosine similarity, for kNN and whatever else asks for them.
+
+mod scan;
+
+use std::fmt;
+
+use tollgate_core::{EstimateError, Queries, Query, Scratch};
+
+pub use self::scan::ExactScan;
+
+/// Finds the rows of a history that are nearest to a query.
+///
+/// A neighbor is `(similarity, row)`. Nearer means a higher cosine similarity, and the
+/// lower row where two are equal. An index may miss neighbors, but the similarities it
+/// reports are those of the canonical dot product, so exact indexes agree bit for bit.
+pub trait Index: fmt::Debug + Send + Sync {
+    /// The name in reports.
+    fn name(&self) -> &'static str;
+
+    /// How many rows it holds.
+    fn n_rows(&self) -> usize;
+
+    /// The dimension of the embeddings.
+    fn dim(&self) -> usize;
+
+    /// Leaves the `k` nearest rows of each set, nearest first, in
+    /// `scratch.child(set).scored`; all rows of a set that has fewer.
+    ///
+    /// Row `exclude` is passed over. Allocates nothing once `scratch` has grown.
+    ///
+    /// # Errors
+    /// [`EstimateError`] when the query has another dimension, a value that is not
+    /// finite, or no direction.
+    fn nearest_into(
+        &self,
+        query: Query<'_>,
+        k: usize,
+        sets: &RowSets,
+        exclude: Option<u32>,
+        scratch: &mut Scratch,
+    ) -> Result<(), EstimateError>;
+
+    /// As [`nearest_into`](Self::nearest_into) for a few hundred queries on one thread,
+    /// the answers to query `j` in `scratch.child(j)`. Query `j` passes over row
+    /// `exclude_from + j`.
+    ///
+    /// # Errors
+    /// As [`nearest_into`](Self::nearest_into), for the first query that is refused.
+    fn nearest_block(
+        &self,
+        queries: Queries<'_>,
+        k: usize,
+        sets: &RowSets,
+        exclude_from: Option<u32>,
+        scratch: &mut Scratch,
+    ) -> Result<(), EstimateError> {
+        let mut exclude = exclude_from;
+        for index in 0..queries.len() {
+            self.nearest_into(queries.query(index), k, sets, exclude, scratch.child(index))?;
+            exclude = exclude.map(|row| row + 1);
+        }
+        Ok(())
+    }
+}
+
+/// Sets of rows to search, each by itself: the rows that a model is labelled on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RowSets {
+    /// `None` is the set of all rows.
+    masks: Vec<Option<Box<[bool]>>>,
+}
+
+impl RowSets {
+    /// One set: all rows.
+    pub fn all() -> Self {
+        Self { masks: vec![None] }
+    }
+
+    /// One set a mask, each of shape `(n_rows,)`.
+    pub fn new(masks: Vec<Box<[bool]>>) -> Self {
+        let whole = |mask: Box<[bool]>| mask.contains(&false).then_some(mask);
+        Self { masks: masks.into_iter().map(whole).collect() }
+    }
+
+    /// How many sets there are.
+    pub fn n_sets(&self) -> usize {
+        self.masks.len()
+    }
+
+    /// Whether `row` is in `set`.
+    ///
+    /// # Panics
+    /// When there is no such set or row.
+    pub fn contains(&self, set: usize, row: usize) -> bool {
+        self.masks[set].as_ref().is_none_or(|mask| mask[row])
+    }
+
+    fn mask(&self, set: usize) -> Option<&[bool]> {
+        self.masks[set].as_deref()
+    }
+}

@@ -1,0 +1,86 @@
+//! The labels of a history, ready for averaging.
+
+use std::sync::Arc;
+
+use tollgate_core::{History, Models};
+
+use crate::index::RowSets;
+
+/// The greatest variance that a score in `[0, 1]` can have.
+pub(crate) const QUALITY_PRIOR: f64 = 0.25;
+
+/// Scores and costs, and which models are labelled on the same prompts.
+#[derive(Clone, Debug)]
+pub(crate) struct Labels {
+    pub(crate) models: Models,
+    pub(crate) n_rows: usize,
+    /// Row-major `(n_rows, n_models)`, NaN for a gap.
+    pub(crate) quality: Arc<[f64]>,
+    /// Row-major `(n_rows, n_models)`, NaN for a gap.
+    pub(crate) cost: Arc<[f64]>,
+    /// One set of rows for each list of `members`.
+    pub(crate) sets: RowSets,
+    /// The models labelled on exactly the rows of a set, ascending. Every model is in
+    /// one of the lists; a history without gaps has one list.
+    pub(crate) members: Vec<Vec<usize>>,
+    /// Variance of each model's score, shrunk: see [`shrunk`].
+    pub(crate) quality_variance: Vec<f64>,
+    /// Variance of each model's cost, shrunk, in USD^2.
+    pub(crate) cost_variance: Vec<f64>,
+}
+
+impl Labels {
+    pub(crate) fn new(history: &History) -> Self {
+        let (n_rows, n_models) = (history.len(), history.models().len());
+        let (quality, cost) = (history.quality().clone(), history.cost().clone());
+        let mut masks: Vec<Box<[bool]>> = Vec::new();
+        let mut members: Vec<Vec<usize>> = Vec::new();
+        for model in 0..n_models {
+            let mask: Box<[bool]> =
+                (0..n_rows).map(|row| !quality[row * n_models + model].is_nan()).collect();
+            match masks.iter().position(|other| *other == mask) {
+                Some(set) => members[set].push(model),
+                None => {
+                    masks.push(mask);
+                    members.push(vec![model]);
+                }
+            }
+        }
+        let variance = |table: &[f64], prior: &dyn Fn(f64) -> f64| -> Vec<f64> {
+            (0..n_models)
+                .map(|model| {
+                    let labels = || column(table, n_models, model);
+                    let n = labels().count() as f64;
+                    let mean = labels().sum::<f64>() / n;
+                    let squares = labels().map(|label| (label - mean).powi(2)).sum();
+                    shrunk(squares, n, prior(mean))
+                })
+                .collect()
+        };
+        Self {
+            models: history.models().clone(),
+            n_rows,
+            quality_variance: variance(&quality, &|_| QUALITY_PRIOR),
+            cost_variance: variance(&cost, &|mean| mean * mean),
+            quality,
+            cost,
+            sets: RowSets::new(masks),
+            members,
+        }
+    }
+}
+
+/// The variance behind `n` values whose squared deviations sum to `squares`, with `prior`
+/// counted as one deviation more: a few equal labels do not prove that all are equal.
+///
+/// The divisor is `n` where the usual one is `n - 1`, for the deviation added. What is
+/// assumed of a model without any spread of its own is the most that is possible for a
+/// score, and a standard deviation as large as the mean for a cost.
+pub(crate) fn shrunk(squares: f64, n: f64, prior: f64) -> f64 {
+    (squares + prior) / n
+}
+
+/// The labels of one model, gaps left out.
+fn column(table: &[f64], n_models: usize, model: usize) -> impl Iterator<Item = f64> {
+    table.iter().skip(model).step_by(n_models).copied().filter(|label| !label.is_nan())
+}

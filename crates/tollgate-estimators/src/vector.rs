@@ -1,0 +1,183 @@
+//! Arithmetic on vectors, in one fixed order of operations.
+
+use tollgate_core::{EstimateError, FitError, History, Queries};
+
+const LANES: usize = 8;
+
+/// The canonical dot product: `f32` in, summed in `f64` in eight lanes that are then
+/// added pairwise. Every product is exact (24 + 24 bits fit in 53), so the value is the
+/// same on every machine, fused multiply-add or not.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
+    debug_assert_eq!(a.len(), b.len());
+    let (a_chunks, a_tail) = a.as_chunks::<LANES>();
+    let (b_chunks, b_tail) = b.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (x, y) in a_chunks.iter().zip(b_chunks) {
+        for lane in 0..LANES {
+            sums[lane] += f64::from(x[lane]) * f64::from(y[lane]);
+        }
+    }
+    for (sum, (&x, &y)) in sums.iter_mut().zip(a_tail.iter().zip(b_tail)) {
+        *sum += f64::from(x) * f64::from(y);
+    }
+    pairwise(sums)
+}
+
+/// As [`dot`], of `f64` vectors.
+pub(crate) fn dot_f64(a: &[f64], b: &[f64]) -> f64 {
+    debug_assert_eq!(a.len(), b.len());
+    let (a_chunks, a_tail) = a.as_chunks::<LANES>();
+    let (b_chunks, b_tail) = b.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (x, y) in a_chunks.iter().zip(b_chunks) {
+        for lane in 0..LANES {
+            sums[lane] += x[lane] * y[lane];
+        }
+    }
+    for (sum, (x, y)) in sums.iter_mut().zip(a_tail.iter().zip(b_tail)) {
+        *sum += x * y;
+    }
+    pairwise(sums)
+}
+
+/// A fast dot product in `f32`, within the bound of [`dot_f32_error`].
+pub(crate) fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
+    debug_assert_eq!(a.len(), b.len());
+    let (a_chunks, a_tail) = a.as_chunks::<LANES>();
+    let (b_chunks, b_tail) = b.as_chunks::<LANES>();
+    let mut sums = [0.0_f32; LANES];
+    for (x, y) in a_chunks.iter().zip(b_chunks) {
+        for lane in 0..LANES {
+            sums[lane] += x[lane] * y[lane];
+        }
+    }
+    for (sum, (x, y)) in sums.iter_mut().zip(a_tail.iter().zip(b_tail)) {
+        *sum += x * y;
+    }
+    let [a, b, c, d, e, f, g, h] = sums;
+    ((a + e) + (c + g)) + ((b + f) + (d + h))
+}
+
+/// Lengths between which [`dot_f32_error`] holds: no product overflows, and what
+/// underflows is far below the bound.
+pub(crate) const F32_LENGTHS: std::ops::RangeInclusive<f64> = 2.3e-10..=4.2e9;
+
+/// How far a cosine from an `f32` dot product may be from the canonical one.
+///
+/// For vectors of dimension `d`, whatever the order of the sum, fused or not (Higham,
+/// *Accuracy and Stability of Numerical Algorithms*, 2002, section 3.1):
+///
+/// ```text
+/// |fl(a.b) - a.b| <= g sum_l |a_l b_l| <= g |a| |b|,   g = d u / (1 - d u),   u = 2^-24
+/// ```
+///
+/// plus `d 2^-149` for underflow, which for [`F32_LENGTHS`] is below `d 2^-84 |a| |b|`.
+/// The canonical cosine has the same bound with `u = 2^-53`. Both are covered
+/// thousands of times over by the thousandth added to `g`.
+pub(crate) fn dot_f32_error(dim: usize) -> f64 {
+    let du = dim as f64 / f64::from(1 << 24);
+    if du < 0.5 { 1.001 * du / (1.0 - du) } else { f64::INFINITY }
+}
+
+fn pairwise([a, b, c, d, e, f, g, h]: [f64; LANES]) -> f64 {
+    ((a + e) + (c + g)) + ((b + f) + (d + h))
+}
+
+/// The length of a query's embedding, `> 0`.
+///
+/// # Errors
+/// Another dimension, a value that is not finite, or the zero vector.
+pub(crate) fn checked_norm(embedding: &[f32], dim: usize) -> Result<f64, EstimateError> {
+    if embedding.len() != dim {
+        return Err(EstimateError::Dimension { expected: dim, got: embedding.len() });
+    }
+    let square = dot(embedding, embedding);
+    // The square of an f32 neither overflows nor underflows in f64: only a value that
+    // is not finite makes the sum so, and only the zero vector makes it 0.
+    if !square.is_finite() {
+        let at = embedding.iter().position(|x| !x.is_finite());
+        let at = at.expect("a sum of finite squares is finite");
+        return Err(EstimateError::NotFinite { at, got: embedding[at] });
+    }
+    if square == 0.0 {
+        return Err(EstimateError::ZeroVector);
+    }
+    Ok(square.sqrt())
+}
+
+/// Refuses the first query that [`checked_norm`] refuses, before any work is spent.
+pub(crate) fn check_queries(queries: Queries<'_>, dim: usize) -> Result<(), EstimateError> {
+    (0..queries.len())
+        .try_for_each(|index| checked_norm(queries.query(index).embedding, dim).map(drop))
+}
+
+/// One over the length of every embedding of the history.
+///
+/// # Errors
+/// [`FitError::ZeroVector`] names the first embedding without a direction.
+pub(crate) fn inverse_norms(history: &History) -> Result<Vec<f64>, FitError> {
+    let queries = history.queries();
+    (0..history.len())
+        .map(|row| {
+            let embedding = queries.query(row).embedding;
+            let square = dot(embedding, embedding);
+            if square > 0.0 {
+                Ok(1.0 / square.sqrt())
+            } else {
+                Err(FitError::ZeroVector { query: row })
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn sums_by_hand() {
+        // 1*1 + 2*2 + ... + 11*11 = 506: one full chunk of eight and a tail of three.
+        let a: Vec<f32> = (1..=11).map(|x| x as f32).collect();
+        let wide: Vec<f64> = a.iter().map(|&x| f64::from(x)).collect();
+        assert_eq!(dot(&a, &a).to_bits(), 506.0_f64.to_bits());
+        assert_eq!(dot_f64(&wide, &wide).to_bits(), 506.0_f64.to_bits());
+        assert_eq!(dot_f32(&a, &a).to_bits(), 506.0_f32.to_bits());
+        assert_eq!(dot(&[], &[]).to_bits(), 0.0_f64.to_bits());
+    }
+
+    #[test]
+    fn extreme_lengths_are_lengths() {
+        assert_eq!(checked_norm(&[f32::MAX, 0.0], 2).unwrap(), f64::from(f32::MAX));
+        let least = f32::from_bits(1);
+        assert_eq!(checked_norm(&[0.0, least], 2).unwrap(), f64::from(least));
+    }
+
+    #[test]
+    fn refusals() {
+        let message = |x: &[f32]| checked_norm(x, 2).unwrap_err().to_string();
+        insta::assert_snapshot!(message(&[1.0]), @"the embedding has 1 dimensions, the history 2");
+        insta::assert_snapshot!(message(&[0.0, f32::NAN]), @"the embedding has a value that is not finite at dimension 1: NaN");
+        insta::assert_snapshot!(message(&[f32::INFINITY, f32::NAN]), @"the embedding has a value that is not finite at dimension 0: inf");
+        insta::assert_snapshot!(message(&[0.0, -0.0]), @"the embedding is the zero vector");
+    }
+
+    proptest! {
+        /// The screen's bound holds, with vectors of all lengths that it is used for.
+        #[test]
+        fn the_f32_bound_holds(
+            pairs in prop::collection::vec((-1.0_f32..1.0, -1.0_f32..1.0), 1..300),
+            exponent in -30_i32..30,
+        ) {
+            let scale = 2.0_f32.powi(exponent);
+            let a: Vec<f32> = pairs.iter().map(|p| p.0 * scale).collect();
+            let b: Vec<f32> = pairs.iter().map(|p| p.1).collect();
+            let lengths = (dot(&a, &a) * dot(&b, &b)).sqrt();
+            prop_assume!(F32_LENGTHS.contains(&dot(&a, &a).sqrt()));
+            prop_assume!(F32_LENGTHS.contains(&dot(&b, &b).sqrt()));
+            let error = (f64::from(dot_f32(&a, &b)) - dot(&a, &b)).abs();
+            prop_assert!(error <= dot_f32_error(a.len()) * lengths);
+        }
+    }
+}

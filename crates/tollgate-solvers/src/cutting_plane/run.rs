@@ -1,0 +1,301 @@
+//! One solve: start, phases, answer.
+
+use std::sync::Arc;
+
+use tollgate_core::{
+    Choice, Primal, Problem, Row, Solution, SolveError, SolveOptions, Status, WarmState,
+};
+
+use super::layout::Layout;
+use super::master::{Sides, Variable};
+use super::oracle::{Column, Oracle, Phase, dot};
+use super::search::{EXCESS, End, Search};
+use super::vertex::Mixture;
+use super::{CuttingPlane, Warm};
+
+/// The stride between nested samples, and the fewest queries worth sampling.
+const SAMPLE: usize = 8;
+const SAMPLED: usize = 1024;
+/// How well a sample is solved: it is wrong by more than this anyway.
+const SAMPLE_GAP: f64 = 1e-4;
+/// The error of a sample's prices is this over the root of its size, relative.
+const SAMPLE_ERROR: f64 = 2.0;
+/// The error expected of the prices of an earlier solve, relative.
+const WARM_ERROR: f64 = 0.05;
+/// By how much a side in the way is moved out, and how often.
+const WIDEN: f64 = 8.0;
+const WIDENINGS: i32 = 20;
+/// After this often the box is not drawn closer any more.
+const SHRINKS: i32 = 3;
+
+/// What all parts of a solve share.
+#[derive(Debug)]
+pub(super) struct Run<'r> {
+    pub(super) solver: &'r CuttingPlane,
+    pub(super) problem: &'r Problem,
+    pub(super) options: &'r SolveOptions,
+    pub(super) iterations: u64,
+}
+
+/// Where a search starts.
+#[derive(Debug)]
+pub(super) struct Start {
+    /// Scaled prices.
+    center: Vec<f64>,
+    /// How wrong they may be, relative; `None` when they are a mere guess.
+    error: Option<f64>,
+    /// Columns that hold.
+    columns: Vec<Column>,
+}
+
+/// How the phases ended.
+#[derive(Debug)]
+pub(super) struct Found {
+    status: Status,
+    prices: Vec<f64>,
+    columns: Vec<Column>,
+    /// `(column, share)`; none where a hard row is broken.
+    shares: Option<Vec<(usize, f64)>>,
+}
+
+impl Run<'_> {
+    /// What is known before the first pass.
+    pub(super) fn start(
+        &self,
+        oracle: &mut Oracle<'_>,
+        layout: &Arc<Layout>,
+        warm: Option<&Warm>,
+    ) -> Start {
+        let Some(warm) = warm.filter(|warm| warm.rows.len() == self.problem.rows().len()) else {
+            return self.sampled(oracle, layout);
+        };
+        let prices = warm.prices.iter().zip(oracle.rows).map(|(p, row)| p / row.price_unit);
+        let same_meters = |a: &Row, b: &Row| {
+            a.meter == b.meter && a.scope == b.scope && a.sense == b.sense
+        };
+        let mut rows = warm.rows.iter().zip(self.problem.rows());
+        let columns_hold = Arc::ptr_eq(&warm.layout, layout)
+            && warm.objective == super::objective(self.problem)
+            && rows.all(|(a, b)| same_meters(a, b));
+        let columns = if columns_hold { warm.columns.clone() } else { self.nobody() };
+        Start { center: prices.collect(), error: Some(WARM_ERROR), columns }
+    }
+
+    /// "Serve nobody", where that is allowed.
+    fn nobody(&self) -> Vec<Column> {
+        let usage = vec![0.0; self.problem.rows().len()];
+        match self.problem.choice() {
+            Choice::AtMostOne => vec![Column { origin: None, value: 0.0, usage }],
+            Choice::ExactlyOne => Vec::new(),
+        }
+    }
+
+    /// Prices of a sample, and the columns around them.
+    fn sampled(&self, oracle: &mut Oracle<'_>, layout: &Layout) -> Start {
+        let columns = self.nobody();
+        if layout.n_queries() < SAMPLED || oracle.rows.is_empty() {
+            return Start { center: vec![0.0; oracle.rows.len()], error: None, columns };
+        }
+        let sample = layout.sample(SAMPLE);
+        let mut of_sample = Oracle::new(self.problem, &sample, oracle.rows, oracle.unit);
+        let start = self.sampled(&mut of_sample, &sample);
+        let options = SolveOptions {
+            max_iterations: self.options.max_iterations.min(50 * (oracle.rows.len() as u64 + 4)),
+            ..self.options.clone()
+        };
+        let mut search = self.search(&mut of_sample, start);
+        search.run(SAMPLE_GAP, &options, &mut 0);
+        let error = SAMPLE_ERROR / (sample.n_queries() as f64).sqrt();
+        let error = search.in_the_way().is_empty().then_some(error);
+        let center = search.center;
+        oracle.add_work(&of_sample);
+        Start { center, error, columns }
+    }
+
+    /// A search in a box as wide as the start is wrong.
+    fn search<'o, 'a>(&self, oracle: &'o mut Oracle<'a>, start: Start) -> Search<'o, 'a> {
+        let Start { center, error, columns } = start;
+        let mut sides = self.widest(oracle);
+        if let Some(error) = error {
+            for (row, &price) in center.iter().enumerate() {
+                let width = error * price.max(0.1 * oracle.rows[row].natural_price);
+                sides.floors[row] = (price - width).max(0.0);
+                sides.ceilings[row] = sides.ceilings[row].min(price + width);
+            }
+            oracle.fold(&sides, Phase::Objective);
+        }
+        Search::new(oracle, Phase::Objective, &center, sides, columns, self.solver.smoothing)
+    }
+
+    /// The widest box before it is known that every row can be kept.
+    fn widest(&self, oracle: &Oracle<'_>) -> Sides {
+        let ceiling = |row: &super::ScaledRow| {
+            row.penalty.unwrap_or(f64::INFINITY).min(self.solver.ceiling * row.natural_price)
+        };
+        Sides {
+            floors: vec![0.0; oracle.rows.len()],
+            ceilings: oracle.rows.iter().map(ceiling).collect(),
+        }
+    }
+
+    /// Both phases.
+    pub(super) fn solve(&mut self, oracle: &mut Oracle<'_>, start: Start) -> Found {
+        let mut search = self.search(oracle, start);
+        let mut known_feasible = false;
+        let mut widened = 0;
+        loop {
+            let end = search.run(self.options.gap, self.options, &mut self.iterations);
+            let in_the_way = search.in_the_way();
+            if in_the_way.is_empty() || matches!(end, End::Limit | End::Cancelled) || widened == WIDENINGS {
+                let status = match end {
+                    End::Met | End::Feasible if in_the_way.is_empty() => Status::Optimal,
+                    End::Cancelled => Status::Cancelled,
+                    _ => Status::LimitReached,
+                };
+                let kept = !search.breaks_a_row();
+                let shares = kept.then(|| search.master.shares().collect());
+                let (prices, columns) = (search.center, search.master.columns);
+                return Found { status, prices, columns, shares };
+            }
+            let Search { oracle, master, center, .. } = search;
+            let (mut sides, mut columns) = (master.sides, master.columns);
+            let widest = self.widest(oracle);
+            let suspicious = in_the_way.iter().any(|side| {
+                matches!(side, Variable::Excess(row) if sides.ceilings[*row] >= widest.ceilings[*row])
+            });
+            if suspicious && !known_feasible {
+                match self.feasible(oracle, columns) {
+                    Ok(known) => columns = known,
+                    Err((status, columns)) => {
+                        return Found { status, prices: center, columns, shares: None };
+                    }
+                }
+                known_feasible = true;
+            }
+            widen(&mut sides, &center, oracle, &in_the_way, widened);
+            widened += 1;
+            oracle.fold(&sides, Phase::Objective);
+            search = Search::new(oracle, Phase::Objective, &center, sides, columns, self.solver.smoothing);
+            search.shrinks &= widened < SHRINKS;
+        }
+    }
+
+    /// Looks for the least total violation of the hard rows. Returns the columns known
+    /// then, among them a mixture that keeps every row; or why not.
+    fn feasible(
+        &mut self,
+        oracle: &mut Oracle<'_>,
+        columns: Vec<Column>,
+    ) -> Result<Vec<Column>, (Status, Vec<Column>)> {
+        let center = vec![0.0; oracle.rows.len()];
+        let sides = Sides {
+            floors: center.clone(),
+            ceilings: oracle.rows.iter().map(|row| f64::from(u8::from(row.penalty.is_none()))).collect(),
+        };
+        let smoothing = self.solver.smoothing;
+        let mut search =
+            Search::new(oracle, Phase::Feasibility, &center, sides, columns, smoothing);
+        let end = search.run(1e-9, self.options, &mut self.iterations);
+        let columns = search.master.columns;
+        let status = match end {
+            End::Feasible => return Ok(columns),
+            End::Cancelled => Status::Cancelled,
+            _ if search.bound < -EXCESS => {
+                let prices = search.center.iter().zip(search.oracle.rows);
+                let prices: Vec<f64> = prices.map(|(p, row)| p * row.scale.abs()).collect();
+                let rows: Vec<usize> = (0..prices.len()).filter(|&row| prices[row] > 0.0).collect();
+                let proof = rows.iter().map(|&row| prices[row]).collect();
+                Status::Infeasible { rows, proof, violation: -search.bound }
+            }
+            End::Limit => Status::LimitReached,
+            End::Met | End::Stalled => return Ok(columns),
+        };
+        Err((status, columns))
+    }
+
+    /// The answer, in the problem's own units.
+    pub(super) fn finish(
+        &self,
+        found: Found,
+        oracle: &mut Oracle<'_>,
+        layout: &Arc<Layout>,
+    ) -> Result<Solution, SolveError> {
+        let dual_bound = oracle.bound(&found.prices);
+        let prices: Vec<f64> = found
+            .prices
+            .iter()
+            .zip(oracle.rows)
+            .zip(self.problem.rows())
+            .map(|((price, scaled), row)| {
+                (price * scaled.price_unit).min(row.penalty.unwrap_or(f64::INFINITY))
+            })
+            .collect();
+        if let Some(&got) = [dual_bound].iter().chain(&prices).find(|number| !number.is_finite()) {
+            let what = "a price or its bound";
+            let iteration = self.iterations;
+            return Err(SolveError::Breakdown { solver: "cutting-plane", what, got, iteration });
+        }
+        let primal = found.shares.as_ref().map(|shares| {
+            let mut mixture = Mixture::new(oracle, layout, &found.columns, shares);
+            if self.solver.vertex {
+                mixture.move_to_vertex(self.problem, oracle.rows, oracle.unit);
+            }
+            mixture.into_primal()
+        });
+        let primal_value = primal.as_ref().map_or(f64::NEG_INFINITY, |p| self.value_of(p));
+        let warm = Warm {
+            layout: Arc::clone(layout),
+            rows: self.problem.rows().to_vec(),
+            objective: super::objective(self.problem),
+            columns: keep(found.columns, &found.prices, found.shares.as_deref()),
+            prices: prices.clone(),
+        };
+        Ok(Solution {
+            status: found.status,
+            prices,
+            dual_bound,
+            primal_value,
+            primal,
+            gap: Solution::relative_gap(dual_bound, primal_value),
+            iterations: self.iterations,
+            passes: oracle.passes(),
+            warm: Some(WarmState::new(warm)),
+        })
+    }
+
+    fn value_of(&self, primal: &Primal) -> f64 {
+        self.problem.check(primal).value
+    }
+}
+
+/// Moves the sides that are in the way out, the further the more often it was done,
+/// and the others a little, since their prices will move too.
+fn widen(sides: &mut Sides, center: &[f64], oracle: &Oracle<'_>, in_the_way: &[Variable], times: i32) {
+    for (row, &price) in center.iter().enumerate() {
+        let natural = oracle.rows[row].natural_price;
+        let width = sides.ceilings[row] - sides.floors[row];
+        let blocked = in_the_way.contains(&Variable::Spare(row)) || in_the_way.contains(&Variable::Excess(row));
+        let factor = if blocked { WIDEN } else { 1.0 };
+        let reach = factor * width.max(1e-6 * natural * WIDEN.powi(times));
+        sides.floors[row] = sides.floors[row].min((price - reach).max(0.0));
+        let most = oracle.rows[row].penalty.unwrap_or(f64::INFINITY);
+        sides.ceilings[row] = sides.ceilings[row].max((price + reach).min(most));
+    }
+}
+
+/// The columns worth remembering: those mixed, and the next best at the final prices,
+/// four for each row.
+fn keep(columns: Vec<Column>, prices: &[f64], shares: Option<&[(usize, f64)]>) -> Vec<Column> {
+    let most = 4 * (prices.len() + 1);
+    let basic = |index: usize| shares.is_some_and(|all| all.iter().any(|(k, _)| *k == index));
+    let mut ranked: Vec<(bool, f64, usize, Column)> = columns
+        .into_iter()
+        .enumerate()
+        .map(|(index, column)| {
+            let score = column.value - dot(prices, &column.usage);
+            (basic(index) || column.origin.is_none(), score, index, column)
+        })
+        .collect();
+    ranked.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
+    ranked.into_iter().take(most).map(|(.., column)| column).collect()
+}

