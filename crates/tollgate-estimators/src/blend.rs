@@ -115,6 +115,7 @@ impl Blend {
 
     /// What tollgate estimates with by default: ridge and 40 nearest neighbors, half and
     /// half. One sees what is linear in the embedding, the other what is local.
+    #[expect(clippy::missing_panics_doc, reason = "40 neighbors are at least one")]
     pub fn tollgate() -> Self {
         let knn = KnnConfig::default().k(40).build().expect("40 is at least 1");
         let parts: Vec<Arc<dyn Fit>> = vec![Arc::new(Ridge::default()), Arc::new(knn)];
@@ -196,13 +197,16 @@ struct BlendEstimator {
 
 impl BlendEstimator {
     /// Adds up what `estimate` writes for each part.
-    fn blend(
+    fn blend<E>(
         &self,
         n_cells: usize,
         scratch: &mut Scratch,
         mut out: EstimatesMut<'_>,
-        estimate: impl Fn(&dyn Estimator, &mut Scratch, EstimatesMut<'_>) -> Result<(), EstimateError>,
-    ) -> Result<(), EstimateError> {
+        estimate: E,
+    ) -> Result<(), EstimateError>
+    where
+        E: Fn(&dyn Estimator, &mut Scratch, EstimatesMut<'_>) -> Result<(), EstimateError>,
+    {
         let mut floats = std::mem::take(&mut scratch.floats);
         floats.resize(4 * n_cells, 0.0);
         clear(&mut out);

@@ -155,7 +155,7 @@ impl Fit for Knn {
         let estimator = self.fit_knn(history)?;
         let mut table = EstimateTable::zeros(history.len(), history.models().len());
         table
-            .fill(|out| estimator.blocks(history.queries(), true, out))
+            .fill(|mut out| estimator.blocks(history.queries(), true, &mut out))
             .expect("the fit has checked every embedding");
         Ok(table)
     }
@@ -177,7 +177,7 @@ impl KnnEstimator {
         &self,
         queries: Queries<'_>,
         exclude_self: bool,
-        out: EstimatesMut<'_>,
+        out: &mut EstimatesMut<'_>,
     ) -> Result<(), EstimateError> {
         let n_models = self.labels.models.len();
         let block = queries.len().div_ceil(rayon::current_num_threads()).clamp(1, QUERY_BLOCK);
@@ -301,10 +301,10 @@ impl Estimator for KnnEstimator {
         &self,
         queries: Queries<'_>,
         _scratch: &mut Scratch,
-        out: EstimatesMut<'_>,
+        mut out: EstimatesMut<'_>,
     ) -> Result<(), EstimateError> {
         check_queries(queries, self.dim())?;
-        self.blocks(queries, false, out)
+        self.blocks(queries, false, &mut out)
     }
 }
 

@@ -38,12 +38,11 @@ impl Labels {
         for model in 0..n_models {
             let mask: Box<[bool]> =
                 (0..n_rows).map(|row| !quality[row * n_models + model].is_nan()).collect();
-            match masks.iter().position(|other| *other == mask) {
-                Some(set) => members[set].push(model),
-                None => {
-                    masks.push(mask);
-                    members.push(vec![model]);
-                }
+            if let Some(set) = masks.iter().position(|other| *other == mask) {
+                members[set].push(model);
+            } else {
+                masks.push(mask);
+                members.push(vec![model]);
             }
         }
         let variance = |table: &[f64], prior: &dyn Fn(f64) -> f64| -> Vec<f64> {

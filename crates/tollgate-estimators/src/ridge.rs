@@ -53,7 +53,7 @@ use tollgate_core::{
     ParamError, Queries, Query, Scratch, Seed,
 };
 
-use self::solve::{Directions, Line, Spectrum};
+use self::solve::{Directions, Line, Spectrum, rest};
 use crate::labels::{Labels, QUALITY_PRIOR};
 use crate::vector::{check_queries, checked_norm, dot_f64};
 
@@ -141,8 +141,7 @@ impl Fit for Ridge {
         table.fill(|mut out| {
             if history.has_gaps() {
                 // What a model is not labelled on, it has not learned from.
-                let all = out.rows(history.models().len(), 0, history.len());
-                estimator.blocks(history.queries(), all).expect("the fit has checked them");
+                estimator.blocks(history.queries(), &mut out).expect("the fit has checked them");
             }
             for plane in &estimator.planes {
                 plane.leave_one_out(history, &directions, &mut out);
@@ -162,7 +161,11 @@ pub struct RidgeEstimator {
 
 impl RidgeEstimator {
     /// Estimates on all threads; every query as [`estimate_into`](Estimator::estimate_into).
-    fn blocks(&self, queries: Queries<'_>, out: EstimatesMut<'_>) -> Result<(), EstimateError> {
+    fn blocks(
+        &self,
+        queries: Queries<'_>,
+        out: &mut EstimatesMut<'_>,
+    ) -> Result<(), EstimateError> {
         const BLOCK: usize = 32;
         let n_models = self.models.len();
         let cells = BLOCK * n_models;
@@ -211,10 +214,10 @@ impl Estimator for RidgeEstimator {
         &self,
         queries: Queries<'_>,
         _scratch: &mut Scratch,
-        out: EstimatesMut<'_>,
+        mut out: EstimatesMut<'_>,
     ) -> Result<(), EstimateError> {
         check_queries(queries, self.dim)?;
-        self.blocks(queries, out)
+        self.blocks(queries, &mut out)
     }
 }
 
@@ -271,7 +274,7 @@ impl Plane {
         let (centered, projected) = floats.split_at_mut(dim);
         self.spectrum.center(query, inverse_norm, centered);
         self.spectrum.project(centered, projected);
-        let rest = self.spectrum.rest(centered, projected);
+        let rest = rest(centered, projected);
         let quality_leverage = self.spectrum.leverage(projected, rest, self.quality.lambda);
         let cost_leverage = self.spectrum.leverage(projected, rest, self.cost.lambda);
         for (member, &model) in self.members.iter().enumerate() {

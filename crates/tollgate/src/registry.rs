@@ -210,11 +210,11 @@ pub fn estimator(spec: &Spec) -> Result<Arc<dyn Fit>, SpecError> {
             Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
         }
         "blend" => {
-            let BlendParams { k } = spec.config(ESTIMATOR)?;
+            let BlendParams { k, weights } = spec.config(ESTIMATOR)?;
             let knn = KnnConfig { k, ..KnnConfig::default() };
             let knn = knn.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?;
             let parts: Vec<Arc<dyn Fit>> = vec![Arc::new(Ridge::default()), Arc::new(knn)];
-            let blend = Blend::new(parts, BlendWeights::Equal);
+            let blend = Blend::new(parts, weights.into());
             Ok(Arc::new(blend.map_err(|e| refuse(ESTIMATOR, spec, &e))?))
         }
         other => Err(unknown(ESTIMATOR, other, ESTIMATORS.iter().copied())),
@@ -226,11 +226,28 @@ pub fn estimator(spec: &Spec) -> Result<Arc<dyn Fit>, SpecError> {
 #[serde(default, deny_unknown_fields)]
 struct BlendParams {
     k: usize,
+    weights: WeightsParam,
 }
 
 impl Default for BlendParams {
     fn default() -> Self {
-        Self { k: 40 }
+        Self { k: 40, weights: WeightsParam::Equal }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum WeightsParam {
+    Equal,
+    Learned,
+}
+
+impl From<WeightsParam> for BlendWeights {
+    fn from(weights: WeightsParam) -> Self {
+        match weights {
+            WeightsParam::Equal => Self::Equal,
+            WeightsParam::Learned => Self::Learned,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ fn blend(parts: Vec<Arc<dyn Fit>>, weights: BlendWeights) -> Blend {
 
 fn history(n: usize) -> History {
     let mut rng = Seed(5).stream(Purpose::Synthesis, 0);
+    #[expect(clippy::cast_possible_truncation, reason = "embeddings are f32")]
     let embeddings: Vec<f32> = (0..n * 4).map(|_| rng.normal() as f32).collect();
     let quality: Vec<f64> = embeddings
         .chunks_exact(4)

@@ -49,6 +49,14 @@ fn center(embedding: &[f32], inverse_norm: f64, mean: &[f64], out: &mut [f64]) {
     }
 }
 
+/// The squared length of the part of `z` in which no prompt of the set varies.
+pub(super) fn rest(centered: &[f64], projected: &[f64]) -> f64 {
+    if projected.len() == centered.len() {
+        return 0.0;
+    }
+    (dot_f64(centered, centered) - dot_f64(projected, projected)).max(0.0)
+}
+
 /// `C = V L V'` of the prompts in a set, zero eigenvalues left out.
 #[derive(Debug)]
 pub(super) struct Spectrum {
@@ -99,7 +107,9 @@ impl Spectrum {
             let out = MatMut::from_row_major_slice_mut(&mut vectors, rank, dim);
             matmul(out, Accum::Replace, kept.transpose(), z, 1.0, Par::Seq);
             for (vector, value) in vectors.chunks_exact_mut(dim).zip(&values) {
-                vector.iter_mut().for_each(|x| *x /= value.sqrt());
+                for x in vector {
+                    *x /= value.sqrt();
+                }
             }
         } else {
             MatMut::from_row_major_slice_mut(&mut vectors, rank, dim).copy_from(kept.transpose());
@@ -127,14 +137,6 @@ impl Spectrum {
         for (out, vector) in out.iter_mut().zip(self.vectors.chunks_exact(centered.len())) {
             *out = dot_f64(vector, centered);
         }
-    }
-
-    /// The squared length of the part of `z` in which no prompt of the set varies.
-    pub(super) fn rest(&self, centered: &[f64], projected: &[f64]) -> f64 {
-        if projected.len() == centered.len() {
-            return 0.0;
-        }
-        (dot_f64(centered, centered) - dot_f64(projected, projected)).max(0.0)
     }
 
     /// Equation (3).

@@ -43,6 +43,7 @@ fn two_prompts_by_hand() {
 fn random_history(n: usize, dim: usize, gaps: bool, seed: u64) -> History {
     let n_models = 3;
     let mut rng = Seed(seed).stream(Purpose::Synthesis, 0);
+    #[expect(clippy::cast_possible_truncation, reason = "embeddings are f32")]
     let embeddings: Vec<f32> = (0..n * dim).map(|_| rng.normal() as f32).collect();
     let (mut quality, mut cost) = (Vec::new(), Vec::new());
     for row in 0..n {
@@ -65,6 +66,7 @@ fn a_linear_world_is_learned() {
     let dim = 5;
     let mut rng = Seed(3).stream(Purpose::Synthesis, 1);
     let mut truth = |n: usize| -> (Vec<f32>, Vec<f64>) {
+        #[expect(clippy::cast_possible_truncation, reason = "embeddings are f32")]
         let embeddings: Vec<f32> = (0..n * dim).map(|_| rng.normal() as f32).collect();
         let score = |x: &[f32]| {
             let length = x.iter().map(|v| f64::from(v * v)).sum::<f64>().sqrt();

@@ -87,6 +87,7 @@ fn copies_are_ordered_by_row() {
 }
 
 /// Directions a few units in the last place apart: far closer than the screen can tell.
+#[expect(clippy::cast_possible_truncation, reason = "embeddings are f32")]
 fn crowded(n: usize, dim: usize, spread: i32, seed: u64) -> Vec<f32> {
     let mut rng = Seed(seed).stream(Purpose::Synthesis, 0);
     let centers: Vec<f64> = (0..3 * dim).map(|_| rng.normal()).collect();
@@ -116,7 +117,9 @@ proptest! {
         seed in 0_u64..1000,
     ) {
         let mut embeddings = crowded(n, dim, spread, seed);
-        embeddings.iter_mut().for_each(|x| *x *= 2.0_f32.powi(exponent));
+        for x in &mut embeddings {
+            *x *= 2.0_f32.powi(exponent);
+        }
         let history = history(embeddings, dim);
         let index = ExactScan::new(&history).unwrap();
         let mask: Box<[bool]> = (0..n).map(|row| row % 3 != 1).collect();
