@@ -69,6 +69,18 @@ pub trait Fit: fmt::Debug + Send + Sync {
     /// # Errors
     /// As [`fit`](Self::fit).
     fn held_out(&self, history: &History, seed: Seed) -> Result<EstimateTable, FitError>;
+
+    /// Both at once, for recipes that need the held-out estimates to fit.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    fn fit_and_hold_out(
+        &self,
+        history: &History,
+        seed: Seed,
+    ) -> Result<(Box<dyn Estimator>, EstimateTable), FitError> {
+        Ok((self.fit(history, seed)?, self.held_out(history, seed)?))
+    }
 }
 
 /// Reusable buffers of an estimator; grow on first use, hold no answers.

@@ -17,9 +17,10 @@
 //!
 //! Weights are given, or learned: those with the least sum of squared errors of (1) on
 //! the held-out estimates of the parts, summed over models in units of each model's own
-//! variance; one set of weights for scores and one for costs. That is a convex problem
-//! in `P` numbers, solved exactly by looking at every subset of the parts, of which there
-//! are at most 255.
+//! variance; one set of weights for scores and one for costs. The noise of a cost grows
+//! with the cost, so each squared error of a cost counts in inverse proportion to the
+//! square of what the parts expect. That is a convex problem in `P` numbers, solved exactly
+//! by looking at every subset of the parts, of which there are at most 255.
 //!
 //! [`held_out`](Fit::held_out) blends the parts' held-out estimates. Learned weights are
 //! those of all rows: `P - 1` numbers learned from thousands of labels.
@@ -39,7 +40,7 @@ use tollgate_core::{
     Models, ParamError, Queries, Query, Scratch, Seed,
 };
 
-use crate::knn::KnnConfig;
+use crate::knn::{Knn, KnnConfig};
 use crate::ridge::Ridge;
 
 /// Parts of a blend, at most.
@@ -113,13 +114,22 @@ impl Blend {
         Ok(Self { parts, weights })
     }
 
-    /// What tollgate estimates with by default: ridge and 40 nearest neighbors, half and
-    /// half. One sees what is linear in the embedding, the other what is local.
+    /// What tollgate estimates with by default: ridge and 40 nearest neighbors, in shares
+    /// learned from the history. One sees what is linear in the embedding, the other what
+    /// is local.
     #[expect(clippy::missing_panics_doc, reason = "40 neighbors are at least one")]
     pub fn tollgate() -> Self {
         let knn = KnnConfig::default().k(40).build().expect("40 is at least 1");
+        Self::ridge_and(knn, BlendWeights::Learned)
+    }
+
+    /// Ridge and some nearest neighbors.
+    ///
+    /// # Panics
+    /// When given weights are not two, each finite and `>= 0`, and not both 0.
+    pub fn ridge_and(knn: Knn, weights: BlendWeights) -> Self {
         let parts: Vec<Arc<dyn Fit>> = vec![Arc::new(Ridge::default()), Arc::new(knn)];
-        Self { parts, weights: BlendWeights::Equal }
+        Self::new(parts, weights).expect("two parts, and weights that the caller answers for")
     }
 
     /// The weights of the parts, learned where they are to be: for scores, for costs.
@@ -155,14 +165,15 @@ impl Blend {
 impl Fit for Blend {
     fn name(&self) -> String {
         let names = self.parts.iter().map(|part| part.name());
-        let (terms, suffix): (Vec<String>, _) = match &self.weights {
-            BlendWeights::Equal => (names.collect(), ""),
-            BlendWeights::Learned => (names.collect(), ",weights=learned"),
+        let (kind, terms): (_, Vec<String>) = match &self.weights {
+            BlendWeights::Equal => ("mean", names.collect()),
+            BlendWeights::Learned => ("blend", names.collect()),
             BlendWeights::Given(given) => {
-                (names.zip(given).map(|(name, weight)| format!("{weight}*{name}")).collect(), "")
+                let terms = names.zip(given).map(|(name, weight)| format!("{weight}*{name}"));
+                ("blend", terms.collect())
             }
         };
-        format!("blend({}{suffix})", terms.join("+"))
+        format!("{kind}({})", terms.join("+"))
     }
 
     fn fit(&self, history: &History, seed: Seed) -> Result<Box<dyn Estimator>, FitError> {
@@ -175,15 +186,33 @@ impl Fit for Blend {
     fn held_out(&self, history: &History, seed: Seed) -> Result<EstimateTable, FitError> {
         let tables = self.held_out_parts(history, seed)?;
         let weights = self.weigh(history, || Ok(tables.clone()))?;
-        let mut blended = EstimateTable::zeros(history.len(), history.models().len());
-        blended.fill(|mut out| {
-            clear(&mut out);
-            for (part, table) in tables.iter().enumerate() {
-                add(&mut out, weights.each_ref().map(|weights| weights[part]), table.view());
-            }
-        });
-        Ok(blended)
+        Ok(blend_tables(&tables, &weights))
     }
+
+    fn fit_and_hold_out(
+        &self,
+        history: &History,
+        seed: Seed,
+    ) -> Result<(Box<dyn Estimator>, EstimateTable), FitError> {
+        let both = self.parts.iter().map(|part| part.fit_and_hold_out(history, seed));
+        let (parts, tables): (Vec<_>, Vec<_>) =
+            both.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        let weights = self.weigh(history, || Ok(tables.clone()))?;
+        let held_out = blend_tables(&tables, &weights);
+        Ok((Box::new(BlendEstimator { parts, weights }), held_out))
+    }
+}
+
+/// Equation (1) on tables; `weights` are for scores and for costs.
+fn blend_tables(tables: &[EstimateTable], weights: &[Vec<f64>; 2]) -> EstimateTable {
+    let mut blended = EstimateTable::zeros(tables[0].n_queries(), tables[0].n_models());
+    blended.fill(|mut out| {
+        clear(&mut out);
+        for (part, table) in tables.iter().enumerate() {
+            add(&mut out, weights.each_ref().map(|weights| weights[part]), table.view());
+        }
+    });
+    blended
 }
 
 /// A weighted mean of estimators.

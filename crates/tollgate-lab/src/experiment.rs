@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use thiserror::Error;
 use tollgate::core::{
-    EstimateError, EstimateTable, FitError, HistoryError, LedgerError, MoneyError, ParamError,
+    EstimateError, EstimateTable, Fit, FitError, HistoryError, LedgerError, MoneyError, ParamError,
     PolicyError, ProblemError, Seed, SolveError, Status,
 };
 use tollgate::data::{DataError, Table};
@@ -246,9 +246,14 @@ impl Experiment {
 
 /// The estimates of one scenario by recipe, made once and shared between policies.
 #[derive(Debug, Default)]
-struct Estimated {
-    streams: BTreeMap<String, (Arc<EstimateTable>, f64)>,
-    histories: BTreeMap<String, Arc<EstimateTable>>,
+struct Estimated(BTreeMap<String, ByRecipe>);
+
+#[derive(Clone, Debug)]
+struct ByRecipe {
+    stream: Arc<EstimateTable>,
+    /// Held-out estimates of the history, once some policy has asked for them.
+    history: Option<Arc<EstimateTable>>,
+    micros: f64,
 }
 
 impl Estimated {
@@ -261,28 +266,34 @@ impl Estimated {
         let Some(recipe) = &composition.estimator else {
             return replay(scenario, policy, scenario.knn5(), None);
         };
-        let name = recipe.name();
-        let (stream, micros) = match self.streams.get(&name) {
-            Some(known) => known.clone(),
-            None => {
-                let start = Instant::now();
-                let stream = Arc::new(scenario.estimate(recipe.as_ref())?);
-                let known = (stream, micros(start.elapsed()));
-                self.streams.insert(name.clone(), known.clone());
-                known
-            }
-        };
-        let history = match self.histories.get(&name) {
-            _ if !policy.needs_history() => None,
-            Some(known) => Some(Arc::clone(known)),
-            None => {
-                let held_out = Arc::new(recipe.held_out(scenario.history(), scenario.seed())?);
-                self.histories.insert(name, Arc::clone(&held_out));
-                Some(held_out)
-            }
-        };
-        let mut run = replay(scenario, policy, &stream, history.as_deref())?;
-        run.timings.estimate_us = micros;
+        let estimates = self.of(scenario, recipe.as_ref(), policy.needs_history())?;
+        let mut run = replay(scenario, policy, &estimates.stream, estimates.history.as_deref())?;
+        run.timings.estimate_us = estimates.micros;
         Ok(run)
+    }
+
+    fn of(
+        &mut self,
+        scenario: &Scenario,
+        recipe: &dyn Fit,
+        needs_history: bool,
+    ) -> Result<ByRecipe, LabError> {
+        let name = recipe.name();
+        if let Some(known) = self.0.get(&name)
+            && (known.history.is_some() || !needs_history)
+        {
+            return Ok(known.clone());
+        }
+        let start = Instant::now();
+        let (stream, history) = if needs_history {
+            let (stream, history) = scenario.estimate_and_hold_out(recipe)?;
+            (stream, Some(Arc::new(history)))
+        } else {
+            (scenario.estimate(recipe)?, None)
+        };
+        let micros = micros(start.elapsed());
+        let made = ByRecipe { stream: Arc::new(stream), history, micros };
+        self.0.insert(name, made.clone());
+        Ok(made)
     }
 }

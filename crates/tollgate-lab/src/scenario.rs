@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tollgate::core::{Budgets, EstimateTable, Fit, History, Models, Purpose, Scratch, Seed};
+use tollgate::core::{
+    Budgets, EstimateTable, Estimator, Fit, History, Models, Purpose, Scratch, Seed,
+};
 use tollgate::data::order::{by_key, shuffled};
 use tollgate::data::{Split, Table};
 use tollgate::estimators::KnnConfig;
 use tollgate::policies::BudgetSplit;
-use tracing::debug_span;
+use tracing::{Span, debug_span};
 
 use crate::{LabError, Order};
 
@@ -183,8 +185,28 @@ impl Scenario {
     /// # Errors
     /// [`LabError`] where the recipe refuses the history or a query.
     pub fn estimate(&self, recipe: &dyn Fit) -> Result<EstimateTable, LabError> {
-        let span = debug_span!("fit", recipe = recipe.name(), prompts = self.history.len());
-        let fitted = span.in_scope(|| recipe.fit(&self.history, self.seed))?;
+        let fitted = self.fit_span(recipe).in_scope(|| recipe.fit(&self.history, self.seed))?;
+        self.estimate_with(fitted.as_ref())
+    }
+
+    /// The same, with the held-out estimates of the history.
+    ///
+    /// # Errors
+    /// As [`estimate`](Self::estimate).
+    pub fn estimate_and_hold_out(
+        &self,
+        recipe: &dyn Fit,
+    ) -> Result<(EstimateTable, EstimateTable), LabError> {
+        let (fitted, held_out) =
+            self.fit_span(recipe).in_scope(|| recipe.fit_and_hold_out(&self.history, self.seed))?;
+        Ok((self.estimate_with(fitted.as_ref())?, held_out))
+    }
+
+    fn fit_span(&self, recipe: &dyn Fit) -> Span {
+        debug_span!("fit", recipe = recipe.name(), prompts = self.history.len())
+    }
+
+    fn estimate_with(&self, fitted: &dyn Estimator) -> Result<EstimateTable, LabError> {
         let queries = tollgate::core::Queries { embeddings: &self.embeddings, dim: self.dim };
         let mut table = EstimateTable::zeros(self.len(), self.models.len());
         table.fill(|out| fitted.estimate_batch(queries, &mut Scratch::default(), out))?;

@@ -28,19 +28,28 @@
 //! * **Smoothing.** `D` is evaluated between the best prices so far and those of (3)
 //!   (Wentges, 1997), as much between as the slope of `D` there advises (Pessoa et
 //!   al., 2018). When that adds nothing, the step is repeated closer to (3).
-//! * **Samples.** The first prices come from every eighth query, weighted, whose first
-//!   prices come from every eighth of those; the columns around them start the next.
-//! * **Folding.** Around late prices most queries choose the same. They are folded into
-//!   constants over a box of prices, and a pass looks at the rest only. Outside the box
-//!   everything is evaluated as before, so this is exact.
+//! * **A box** around good prices, which (3) may not leave. The first good prices come
+//!   from every eighth query, whose own come from every eighth of those; or from an
+//!   earlier solve. As the gap falls the box is drawn closer around the prices asked for
+//!   lately. If it is in the way in the end, it is widened and the loop goes on; `D` is
+//!   convex, so a minimum inside the box is the minimum.
+//! * **Folding.** Most queries choose the same all over the box. They are folded into
+//!   constants, and a pass looks at the rest only. Nothing is approximated by that.
 //!
 //! A pass costs `O(N M meters)`, the linear program `O(columns K)` a pivot. The answer is
-//! the mixture in (3), moved to a vertex: at most one query a row is split.
+//! the mixture in (3), moved to a vertex: at most `K` queries are split.
 //!
-//! When (3) can't keep a hard row, its excess is charged a price far above the natural
-//! one; while an excess remains that price is raised, after asking the same loop
-//! *without objective* for the least total violation. If that is positive its prices
-//! prove that there is no answer.
+//! The box also keeps (3) solvable when no mixture keeps every hard row: what exceeds a
+//! row is charged at the box's upper side. While something does at a price far above the
+//! natural one, the same loop is run *without objective* for the least total violation.
+//! If that is positive, its prices prove that there is no answer.
+//!
+//! # Departures
+//! Wentges smooths the prices of an unrestricted master; here the master is restricted
+//! to the box as well, for the sake of folding. A pass over folded queries counts in
+//! [`Solution::passes`] for the share of queries that it looks at, and so do the samples;
+//! [`Solution::iterations`] counts the evaluations on the problem itself, without those
+//! on samples.
 //!
 //! # References
 //! * J. E. Kelley (1960), "The cutting-plane method for solving convex programs",
@@ -80,9 +89,9 @@ pub struct CuttingPlaneConfig {
     /// The first weight of the best prices so far against the master's, in `[0, 1)`; it
     /// adapts. 0 starts as Kelley's own method. Default `0.5`.
     pub smoothing: f64,
-    /// The first ceiling on the price of a hard row, in units of its natural price
-    /// (objective per usage when every query goes anywhere), `>= 1`; it is raised as
-    /// needed. Default `64`.
+    /// The highest price of a hard row before it is asked whether the row can be kept at
+    /// all, in units of its natural price (objective per usage when every query goes
+    /// anywhere), `>= 1`. Default `64`.
     pub ceiling: f64,
     /// Whether the answer is moved to a vertex, which splits at most one query a row.
     /// Default `true`.
@@ -135,8 +144,8 @@ impl CuttingPlaneConfig {
 
 /// The exact solver: see the module's source for the method.
 ///
-/// Reproducible bit for bit; one thread. Statuses: a gap that arithmetic can't close is
-/// reported as [`Status::LimitReached`].
+/// One thread, and the same bits on every machine. A gap that arithmetic can't close is
+/// reported as [`LimitReached`](tollgate_core::Status::LimitReached).
 #[derive(Clone, Debug, PartialEq)]
 pub struct CuttingPlane {
     smoothing: f64,
@@ -156,7 +165,7 @@ struct Warm {
     layout: Arc<Layout>,
     /// Whose columns these are: they hold whatever the capacities and penalties.
     rows: Vec<Row>,
-    objective: [f64; 4],
+    objective: [u64; 4],
     columns: Vec<Column>,
     prices: Vec<f64>,
 }
@@ -186,9 +195,12 @@ impl Solver for CuttingPlane {
     }
 }
 
-fn objective(problem: &Problem) -> [f64; 4] {
-    [Meter::Quality, Meter::Cost, Meter::Tokens, Meter::One].map(|meter| problem.objective(meter))
+/// The objective's weights, to be compared bit for bit.
+fn objective_bits(problem: &Problem) -> [u64; 4] {
+    [Meter::Quality, Meter::Cost, Meter::Tokens, Meter::One]
+        .map(|meter| problem.objective(meter).to_bits())
 }
 
 #[cfg(test)]
+#[path = "cutting_plane/tests.rs"]
 mod tests;

@@ -45,7 +45,7 @@
 //!
 //! # Not useful for
 //! Problems with as many rows as queries, and integer programs: the fractional answer
-//! splits at most one query a row, and [`round_and_repair`](tollgate_core::round_and_repair)
+//! splits as many queries as there are rows at most, and [`round_and_repair`](tollgate_core::round_and_repair)
 //! undoes that at the price of exactness.
 
 pub mod certificate;

@@ -61,7 +61,7 @@ pub fn solve(problem: &Problem) -> Answer {
         }
         let largest = entries.iter().fold(0.0_f64, |most, entry| most.max(entry.abs()));
         let scale = if largest > 0.0 { 1.0 / largest } else { 1.0 };
-        entries.iter_mut().for_each(|entry| *entry *= scale);
+        multiply(&mut entries, scale);
         if let Some(at) = soft.iter().position(|&soft| soft == index) {
             // One unit of this variable is `1 / scale` of the row's own unit.
             entries[n_options + at] = -row.sense.sign();
@@ -72,7 +72,7 @@ pub fn solve(problem: &Problem) -> Answer {
     }
     let largest = objective.iter().fold(0.0_f64, |most, entry| most.max(entry.abs()));
     let scale = if largest > 0.0 { largest } else { 1.0 };
-    objective.iter_mut().for_each(|entry| *entry /= scale);
+    multiply(&mut objective, 1.0 / scale);
     match maximize(&objective, constraints) {
         Some(value) => Answer::Optimal(value * scale),
         None => Answer::Infeasible,
@@ -105,7 +105,7 @@ fn maximize(objective: &[f64], constraints: Vec<Constraint>) -> Option<f64> {
         };
         row[width - 1] = bound;
         if bound < 0.0 {
-            row.iter_mut().for_each(|entry| *entry = -*entry);
+            multiply(&mut row, -1.0);
         }
         row[n + m + at] = 1.0;
         basis.push(n + m + at);
@@ -131,12 +131,7 @@ fn maximize(objective: &[f64], constraints: Vec<Constraint>) -> Option<f64> {
 }
 
 /// Pivots until no column before `n_columns` improves; returns the value.
-fn simplex(
-    tableau: &mut [Vec<f64>],
-    basis: &mut [usize],
-    costs: &[f64],
-    n_columns: usize,
-) -> f64 {
+fn simplex(tableau: &mut [Vec<f64>], basis: &mut [usize], costs: &[f64], n_columns: usize) -> f64 {
     let last = costs.len();
     loop {
         let reduced = |column: usize| {
@@ -161,7 +156,7 @@ fn simplex(
 
 fn pivot(tableau: &mut [Vec<f64>], basis: &mut [usize], at: usize, column: usize) {
     let scale = 1.0 / tableau[at][column];
-    tableau[at].iter_mut().for_each(|entry| *entry *= scale);
+    multiply(&mut tableau[at], scale);
     let pivot_row = tableau[at].clone();
     for (other, row) in tableau.iter_mut().enumerate() {
         let factor = row[column];
@@ -172,6 +167,12 @@ fn pivot(tableau: &mut [Vec<f64>], basis: &mut [usize], at: usize, column: usize
         }
     }
     basis[at] = column;
+}
+
+fn multiply(entries: &mut [f64], factor: f64) {
+    for entry in entries {
+        *entry *= factor;
+    }
 }
 
 #[cfg(test)]

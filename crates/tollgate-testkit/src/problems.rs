@@ -24,6 +24,9 @@ struct Draft {
 /// Problems of up to 7 queries, 4 models and 6 rows: both choices, all meters and
 /// senses, masks, groups, weights (also 0), soft rows, empty capacities, readings on a
 /// coarse grid so that ties abound, and models whose costs differ by powers of ten.
+///
+/// # Panics
+/// Never: what is drawn is valid.
 pub fn problems() -> impl Strategy<Value = Problem> {
     (0_usize..=7, 1_usize..=4).prop_flat_map(|(n_queries, n_models)| {
         let n_options = n_queries * n_models;
@@ -38,39 +41,51 @@ pub fn problems() -> impl Strategy<Value = Problem> {
             (0_usize..5, -5_i32..=2),
             vec(draft(), 0..=6),
         )
-            .prop_map(|((n_queries, n_models), serve, quality, cost, tokens, groups, weights, (objective, power), drafts)| {
-                let choice = if serve { Choice::ExactlyOne } else { Choice::AtMostOne };
-                let grid = |values: Vec<u8>, unit: f64| -> Arc<[f64]> {
-                    values.into_iter().map(|value| unit * f64::from(value)).collect()
-                };
-                let cost: Arc<[f64]> = cost
-                    .into_iter()
-                    .enumerate()
-                    .map(|(at, value)| {
-                        let model = i32::try_from(at % n_models).unwrap_or(0);
-                        f64::from(value) * 10_f64.powi(power + model)
-                    })
-                    .collect();
-                let tokens = tokens.into_iter().map(f64::from).collect();
-                let mut builder = Problem::builder(n_queries, n_models, choice)
-                    .table(Meter::Quality, grid(quality, 0.2))
-                    .table(Meter::Cost, cost)
-                    .table(Meter::Tokens, tokens)
-                    .groups(groups.into());
-                if let Some(weights) = weights {
-                    builder = builder.weights(grid(weights, 0.5));
-                }
-                builder = match objective {
-                    0 => builder.objective(Meter::Quality, 1.0),
-                    1 => builder.objective(Meter::Quality, 1e-4),
-                    2 => builder.objective(Meter::Cost, -1.0),
-                    3 => builder.objective(Meter::Quality, 1.0).objective(Meter::Cost, -0.3),
-                    _ => builder.objective(Meter::One, 2.0).objective(Meter::Tokens, -1.0),
-                };
-                let problem = builder.build().expect("all readings are finite");
-                let rows = drafts.iter().map(|draft| row(&problem, draft)).collect();
-                problem.with_rows(rows).expect("all meters have tables")
-            })
+            .prop_map(
+                |(
+                    (n_queries, n_models),
+                    serve,
+                    quality,
+                    cost,
+                    tokens,
+                    groups,
+                    weights,
+                    (objective, power),
+                    drafts,
+                )| {
+                    let choice = if serve { Choice::ExactlyOne } else { Choice::AtMostOne };
+                    let grid = |values: Vec<u8>, unit: f64| -> Arc<[f64]> {
+                        values.into_iter().map(|value| unit * f64::from(value)).collect()
+                    };
+                    let cost: Arc<[f64]> = cost
+                        .into_iter()
+                        .enumerate()
+                        .map(|(at, value)| {
+                            let model = i32::try_from(at % n_models).unwrap_or(0);
+                            f64::from(value) * 10_f64.powi(power + model)
+                        })
+                        .collect();
+                    let tokens = tokens.into_iter().map(f64::from).collect();
+                    let mut builder = Problem::builder(n_queries, n_models, choice)
+                        .table(Meter::Quality, grid(quality, 0.2))
+                        .table(Meter::Cost, cost)
+                        .table(Meter::Tokens, tokens)
+                        .groups(groups.into());
+                    if let Some(weights) = weights {
+                        builder = builder.weights(grid(weights, 0.5));
+                    }
+                    builder = match objective {
+                        0 => builder.objective(Meter::Quality, 1.0),
+                        1 => builder.objective(Meter::Quality, 1e-4),
+                        2 => builder.objective(Meter::Cost, -1.0),
+                        3 => builder.objective(Meter::Quality, 1.0).objective(Meter::Cost, -0.3),
+                        _ => builder.objective(Meter::One, 2.0).objective(Meter::Tokens, -1.0),
+                    };
+                    let problem = builder.build().expect("all readings are finite");
+                    let rows = drafts.iter().map(|draft| row(&problem, draft)).collect();
+                    problem.with_rows(rows).expect("all meters have tables")
+                },
+            )
     })
 }
 

@@ -31,16 +31,17 @@ pub fn check(solver: &dyn Solver) {
 /// When an answer is wrong.
 pub fn small_problems(solver: &dyn Solver, cases: u32) {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, proptest::test_runner::TestRng::deterministic_rng(
-        proptest::test_runner::RngAlgorithm::ChaCha,
-    ));
+    let mut runner = TestRunner::new_with_rng(
+        config,
+        proptest::test_runner::TestRng::deterministic_rng(
+            proptest::test_runner::RngAlgorithm::ChaCha,
+        ),
+    );
     let outcome = runner.run(&problems(), |problem| {
         against_the_textbook(solver, &problem);
         Ok(())
     });
-    if let Err(error) = outcome {
-        panic!("{error}");
-    }
+    assert_eq!(outcome.map_err(|error| error.to_string()), Ok(()));
 }
 
 /// Status, value, bound, answer and prices of one small problem, twice over.
@@ -59,7 +60,7 @@ pub fn against_the_textbook(solver: &dyn Solver, problem: &Problem) {
             assert!(solution.dual_bound >= value - 1e-9 * scale, "a bound below the optimum");
         }
         (Answer::Infeasible, Status::Infeasible { .. }) => {}
-        (expected, got) => panic!("{got:?}, but the textbook says {expected:?}"),
+        (expected, got) => unreachable!("{got:?}, but the textbook says {expected:?}"),
     }
     let again = solver.solve(problem, &options, None).expect("as before");
     same(&solution, &again);
@@ -86,7 +87,8 @@ pub fn keeps_its_word(problem: &Problem, solution: &Solution) {
         let most = row.penalty.unwrap_or(f64::MAX);
         assert!(price >= 0.0 && price <= most, "price {price} outside [0, {most}]");
     }
-    let tolls: f64 = solution.prices.iter().zip(problem.rows()).map(|(p, r)| (p * r.capacity).abs()).sum();
+    let tolls: f64 =
+        solution.prices.iter().zip(problem.rows()).map(|(p, r)| (p * r.capacity).abs()).sum();
     let bound = dual_bound(problem, &solution.prices);
     let error = (bound - solution.dual_bound).abs();
     assert!(error <= 1e-12 * (scale + tolls), "bound {} is {bound}", solution.dual_bound);
@@ -125,7 +127,8 @@ fn a_larger_problem(solver: &dyn Solver) {
     let mut rows = split_budgets(&problem, 1.0);
     rows.push(Row::at_least(Meter::One, Scope::model(0), 40.0));
     let problem = problem.with_rows(rows.clone()).expect("as the instance's");
-    let cold = solver.solve(&problem, &SolveOptions::default(), None).expect("the arithmetic holds");
+    let cold =
+        solver.solve(&problem, &SolveOptions::default(), None).expect("the arithmetic holds");
     assert_eq!(cold.status, Status::Optimal);
     keeps_its_word(&problem, &cold);
     for (at, row) in rows.iter_mut().enumerate() {
@@ -133,7 +136,8 @@ fn a_larger_problem(solver: &dyn Solver) {
     }
     let changed = problem.with_rows(rows).expect("as before");
     let fresh = solver.solve(&changed, &SolveOptions::default(), None).expect("as before");
-    let warm = solver.solve(&changed, &SolveOptions::default(), cold.warm.as_ref()).expect("as before");
+    let warm =
+        solver.solve(&changed, &SolveOptions::default(), cold.warm.as_ref()).expect("as before");
     keeps_its_word(&changed, &warm);
     assert_eq!(warm.status, Status::Optimal);
     assert!((warm.primal_value - fresh.primal_value).abs() <= 2e-9 * fresh.primal_value);
@@ -203,9 +207,10 @@ fn magnitude(problem: &Problem) -> f64 {
         problem.weight(query) * values.fold(0.0, f64::max)
     };
     let values: f64 = (0..problem.n_queries()).map(most).sum();
-    let penalties = problem.rows().iter().map(|row| {
-        row.penalty.unwrap_or(0.0) * (row.capacity.abs() + usage(problem, row))
-    });
+    let penalties = problem
+        .rows()
+        .iter()
+        .map(|row| row.penalty.unwrap_or(0.0) * (row.capacity.abs() + usage(problem, row)));
     values + penalties.sum::<f64>()
 }
 

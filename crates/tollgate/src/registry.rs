@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::{Fit, Policy, Solver};
-use tollgate_estimators::{Blend, BlendWeights, KnnConfig, Ridge, RidgeConfig};
+use tollgate_estimators::{Blend, BlendWeights, KnnConfig, RidgeConfig};
 use tollgate_policies::{
     BatchSplitConfig, Greedy, GreedyBy, HistoryPricesConfig, PrefixPricesConfig, Random,
 };
@@ -213,15 +213,13 @@ pub fn estimator(spec: &Spec) -> Result<Arc<dyn Fit>, SpecError> {
             let BlendParams { k, weights } = spec.config(ESTIMATOR)?;
             let knn = KnnConfig { k, ..KnnConfig::default() };
             let knn = knn.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?;
-            let parts: Vec<Arc<dyn Fit>> = vec![Arc::new(Ridge::default()), Arc::new(knn)];
-            let blend = Blend::new(parts, weights.into());
-            Ok(Arc::new(blend.map_err(|e| refuse(ESTIMATOR, spec, &e))?))
+            Ok(Arc::new(Blend::ridge_and(knn, weights.into())))
         }
         other => Err(unknown(ESTIMATOR, other, ESTIMATORS.iter().copied())),
     }
 }
 
-/// The knobs of `blend`: ridge and the mean of `k` neighbors.
+/// The knobs of `blend`: ridge and the mean of `k` neighbors, in learned or equal shares.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 struct BlendParams {
@@ -231,7 +229,7 @@ struct BlendParams {
 
 impl Default for BlendParams {
     fn default() -> Self {
-        Self { k: 40, weights: WeightsParam::Equal }
+        Self { k: 40, weights: WeightsParam::Learned }
     }
 }
 

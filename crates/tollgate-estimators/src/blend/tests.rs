@@ -81,7 +81,8 @@ fn recipes_conform() {
 fn names_and_refusals() {
     let name = |weights| blend(vec![knn(1), knn(5)], weights).name();
     insta::assert_snapshot!(Blend::tollgate().name(), @"blend(ridge+knn(k=40))");
-    insta::assert_snapshot!(name(BlendWeights::Learned), @"blend(knn(k=1)+knn(k=5),weights=learned)");
+    insta::assert_snapshot!(name(BlendWeights::Learned), @"blend(knn(k=1)+knn(k=5))");
+    insta::assert_snapshot!(name(BlendWeights::Equal), @"mean(knn(k=1)+knn(k=5))");
     insta::assert_snapshot!(name(BlendWeights::Given(vec![0.5, 2.0])), @"blend(0.5*knn(k=1)+2*knn(k=5))");
     let refusal =
         |parts: usize, weights| Blend::new(vec![knn(1); parts], weights).unwrap_err().to_string();

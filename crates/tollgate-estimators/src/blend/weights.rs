@@ -9,31 +9,56 @@ pub(super) fn learn(history: &History, parts: &[EstimateTable]) -> [Vec<f64>; 2]
     let n_models = history.models().len();
     let quality: Vec<&[f64]> = parts.iter().map(|part| part.view().quality).collect();
     let cost: Vec<&[f64]> = parts.iter().map(|part| part.view().cost).collect();
+    let means = means(history.cost(), n_models);
     [
-        least_squares(&gram(history.quality(), &quality, n_models)),
-        least_squares(&gram(history.cost(), &cost, n_models)),
+        least_squares(&gram(history.quality(), &quality, n_models, |_| 1.0)),
+        least_squares(&gram(history.cost(), &cost, n_models, |at| {
+            // The floor keeps a free answer's estimate from counting without bound.
+            let mean = cost.iter().map(|part| part[at]).sum::<f64>() / cost.len() as f64;
+            1.0 / mean.max(1e-3 * means[at % n_models]).powi(2)
+        })),
     ]
 }
 
-/// `E_pq = sum_i (sum_r e_pri e_qri) / (sum_r (y_ri - a_i)^2)`, `e` being the errors of
-/// the parts: the blend's error is `w' E w`, since the weights sum to 1.
-fn gram(labels: &[f64], parts: &[&[f64]], n_models: usize) -> Mat<f64> {
+/// `E_pq = sum_i (sum_r u_ri e_pri e_qri) / (sum_r u_ri (y_ri - a_i)^2)`, `e` being the
+/// errors of the parts and `u` how much a label counts: the blend's error is `w' E w`,
+/// since the weights sum to 1.
+fn gram(
+    labels: &[f64],
+    parts: &[&[f64]],
+    n_models: usize,
+    counts: impl Fn(usize) -> f64,
+) -> Mat<f64> {
+    let means = means(labels, n_models);
     let mut total = Mat::zeros(parts.len(), parts.len());
     for model in 0..n_models {
         let cells = || (model..labels.len()).step_by(n_models).filter(|&at| !labels[at].is_nan());
-        let mean = cells().map(|at| labels[at]).sum::<f64>() / cells().count() as f64;
-        let spread: f64 = cells().map(|at| (labels[at] - mean).powi(2)).sum();
+        let spread: f64 = cells().map(|at| counts(at) * (labels[at] - means[model]).powi(2)).sum();
         if spread == 0.0 {
             continue;
         }
         for p in 0..parts.len() {
             for q in 0..parts.len() {
-                let product = |at: usize| (parts[p][at] - labels[at]) * (parts[q][at] - labels[at]);
+                let error = |part: usize, at: usize| parts[part][at] - labels[at];
+                let product = |at: usize| counts(at) * error(p, at) * error(q, at);
                 total[(p, q)] += cells().map(product).sum::<f64>() / spread;
             }
         }
     }
     total
+}
+
+/// The mean label of each model.
+fn means(labels: &[f64], n_models: usize) -> Vec<f64> {
+    (0..n_models)
+        .map(|model| {
+            let column = labels.iter().skip(model).step_by(n_models);
+            let (sum, count) = column
+                .filter(|label| !label.is_nan())
+                .fold((0.0, 0_usize), |(sum, count), label| (sum + label, count + 1));
+            sum / count.max(1) as f64
+        })
+        .collect()
 }
 
 /// `argmin w' E w` over weights `>= 0` that sum to 1. On its support the answer is

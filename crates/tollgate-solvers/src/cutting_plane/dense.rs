@@ -1,5 +1,8 @@
 //! A small dense inverse that follows a basis from pivot to pivot.
 
+/// A pivot that small makes a matrix singular.
+const SINGULAR: f64 = 1e-14;
+
 /// The inverse of a square matrix, row-major.
 #[derive(Clone, Debug)]
 pub(super) struct Inverse {
@@ -29,7 +32,7 @@ impl Inverse {
         for at in 0..order {
             let size = |row: usize| matrix[row * order + at].abs();
             let pivot = (at..order).max_by(|&a, &b| size(a).total_cmp(&size(b)).then(b.cmp(&a)))?;
-            if !(size(pivot) > 1e-14) {
+            if size(pivot).is_nan() || size(pivot) <= SINGULAR {
                 return None;
             }
             for column in 0..order {
@@ -38,7 +41,7 @@ impl Inverse {
             }
             let scale = 1.0 / matrix[at * order + at];
             for values in [&mut matrix, &mut inverse.values] {
-                values[at * order..(at + 1) * order].iter_mut().for_each(|v| *v *= scale);
+                scale_row(&mut values[at * order..(at + 1) * order], scale);
             }
             for row in (0..order).filter(|&row| row != at) {
                 let factor = matrix[row * order + at];
@@ -54,7 +57,7 @@ impl Inverse {
     /// `inverse * column`.
     pub(super) fn right_multiply(&self, column: &[f64], out: &mut [f64]) {
         for (out, row) in out.iter_mut().zip(self.values.chunks_exact(self.order.max(1))) {
-            *out = row.iter().zip(column).map(|(a, b)| a * b).sum();
+            *out = dot(row, column);
         }
     }
 
@@ -75,7 +78,7 @@ impl Inverse {
     pub(super) fn pivot(&mut self, position: usize, direction: &[f64]) {
         let order = self.order;
         let scale = 1.0 / direction[position];
-        self.row_mut(position).iter_mut().for_each(|value| *value *= scale);
+        scale_row(self.row_mut(position), scale);
         for (row, &factor) in direction.iter().enumerate() {
             if row != position && factor != 0.0 {
                 subtract_row(&mut self.values, order, row, position, factor);
@@ -102,4 +105,23 @@ fn subtract_row(values: &mut [f64], order: usize, into: usize, from: usize, fact
     for (into, from) in into.iter_mut().zip(from.iter()) {
         *into -= factor * from;
     }
+}
+
+pub(super) fn scale_row(row: &mut [f64], factor: f64) {
+    for value in row {
+        *value *= factor;
+    }
+}
+
+/// The inner product, in eight sums that run abreast.
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut sums = [0.0; 8];
+    for (a, b) in a.iter().zip(b) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f64>() + rest
 }

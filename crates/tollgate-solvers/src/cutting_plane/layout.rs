@@ -33,6 +33,8 @@ pub(super) struct Layout {
     /// Of each block: which queries they are.
     pub(super) queries: Vec<[u32; LANES]>,
     n_queries: usize,
+    /// The weighted sum of absolute readings of each total; empty in a subset.
+    magnitudes: Vec<f64>,
 }
 
 impl Layout {
@@ -48,6 +50,7 @@ impl Layout {
             weights: Vec::new(),
             queries: Vec::new(),
             n_queries: 0,
+            magnitudes: Vec::new(),
             tables,
         };
         #[expect(clippy::cast_possible_truncation, reason = "a query index; beyond 2^32 no memory")]
@@ -65,6 +68,7 @@ impl Layout {
                 }
             }
         }
+        layout.magnitudes = layout.sum_magnitudes();
         layout
     }
 
@@ -92,6 +96,7 @@ impl Layout {
             weights: Vec::new(),
             queries: Vec::new(),
             n_queries: 0,
+            magnitudes: Vec::new(),
             tables: self.tables.clone(),
             ..*self
         };
@@ -174,8 +179,12 @@ impl Layout {
         tabled.take(self.n_tables()).chain([Meter::One]).collect::<Vec<_>>().into_iter()
     }
 
-    /// The weighted sum of absolute readings of each total.
-    pub(super) fn magnitudes(&self) -> Vec<f64> {
+    /// The weighted sum of absolute readings of each total; of the whole problem only.
+    pub(super) fn magnitudes(&self) -> &[f64] {
+        &self.magnitudes
+    }
+
+    fn sum_magnitudes(&self) -> Vec<f64> {
         let n_tables = self.n_tables();
         let mut totals = vec![0.0; self.n_totals()];
         for (block, &group) in self.groups.iter().enumerate() {
@@ -184,7 +193,9 @@ impl Layout {
             let totals = &mut totals[group as usize * self.group_len()..][..self.group_len()];
             for model in 0..self.n_models {
                 let totals = &mut totals[model * (n_tables + 1)..][..=n_tables];
-                for (total, readings) in totals.iter_mut().zip(&readings[model * n_tables..][..n_tables]) {
+                for (total, readings) in
+                    totals.iter_mut().zip(&readings[model * n_tables..][..n_tables])
+                {
                     *total += weights.iter().zip(readings).map(|(w, r)| w * r.abs()).sum::<f64>();
                 }
                 totals[n_tables] += weights.iter().sum::<f64>();
@@ -212,7 +223,10 @@ impl Layout {
 }
 
 pub(super) fn at(block: usize, lane: usize) -> (u32, u8) {
-    #[expect(clippy::cast_possible_truncation, reason = "fewer blocks than queries, and eight lanes")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "fewer blocks than queries, and eight lanes"
+    )]
     (block as u32, lane as u8)
 }
 

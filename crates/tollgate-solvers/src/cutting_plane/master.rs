@@ -18,7 +18,7 @@
 use super::dense::Inverse;
 use super::oracle::{Column, Phase, ScaledRow};
 
-/// A reduced cost below this is 0; everything is scaled to be about 1.
+/// A reduced cost below this is 0, where prices are about 1.
 const REDUCED_COST: f64 = 1e-13;
 /// A pivot below this is 0.
 const PIVOT: f64 = 1e-10;
@@ -94,7 +94,11 @@ impl Master {
     pub(super) fn restart(&mut self) {
         let usage = &self.columns[0].usage;
         let side = |row: usize| {
-            if usage[row] <= self.bounds[row] { Variable::Spare(row) } else { Variable::Excess(row) }
+            if usage[row] <= self.bounds[row] {
+                Variable::Spare(row)
+            } else {
+                Variable::Excess(row)
+            }
         };
         self.basis = (0..self.n_rows).map(side).chain([Variable::Share(0)]).collect();
         self.refactor();
@@ -128,6 +132,11 @@ impl Master {
     /// By how much a column would improve the mixture, a unit of share.
     pub(super) fn reduced_cost(&self, column: &Column) -> f64 {
         column.score(&self.duals[..self.n_rows], self.phase) - self.duals[self.n_rows]
+    }
+
+    /// A reduced cost below this is rounding.
+    pub(super) fn tolerance(&self) -> f64 {
+        REDUCED_COST * self.duals.iter().fold(1.0, |most, dual| dual.abs().max(most))
     }
 
     /// Pivots until no variable improves the mixture. Returns the number of pivots.
@@ -181,9 +190,10 @@ impl Master {
     /// The variable with the best reduced cost, or the first with any (Bland).
     fn entering(&self, first: bool) -> Option<Variable> {
         let mut best = None;
-        let mut most = REDUCED_COST;
+        let mut most = self.tolerance();
         let mut offer = |variable, reduced_cost: f64| {
-            if reduced_cost > most && !(first && best.is_some()) {
+            let candidate = reduced_cost > most && !(first && best.is_some());
+            if candidate && !self.basis.contains(&variable) {
                 most = reduced_cost;
                 best = Some(variable);
             }
@@ -195,7 +205,7 @@ impl Master {
         for (index, column) in self.columns.iter().enumerate() {
             offer(Variable::Share(index), self.reduced_cost(column));
         }
-        best.filter(|variable| !self.basis.contains(variable))
+        best
     }
 
     fn direction(&self, entering: Variable) -> Vec<f64> {

@@ -6,6 +6,7 @@
 
 use tollgate_core::{Meter, Problem};
 
+use super::dense::dot;
 use super::layout::Layout;
 use super::master::Sides;
 use super::passes;
@@ -169,18 +170,23 @@ impl<'a> Oracle<'a> {
         self.work += sample.work;
     }
 
+    /// The options with the best scores at these scaled prices.
+    pub(super) fn choices(&mut self, prices: &[f64]) -> Vec<u32> {
+        let usage = Vec::new();
+        let origin = Some((prices.to_vec(), Phase::Objective));
+        self.replay(&Column { origin, value: 0.0, usage }, prices, &[])
+    }
+
     /// The column with the best score at these scaled prices.
     pub(super) fn evaluate(&mut self, prices: &[f64], phase: Phase) -> Column {
         self.collapse(prices, phase);
-        let layout = match self.fold.as_ref().filter(|fold| fold.covers(prices, phase)) {
-            Some(fold) => {
-                self.totals.copy_from_slice(&fold.totals);
-                &fold.layout
-            }
-            None => {
-                self.totals.fill(0.0);
-                self.layout
-            }
+        let fold = self.fold.as_ref().filter(|fold| fold.covers(prices, phase));
+        let layout = if let Some(fold) = fold {
+            self.totals.copy_from_slice(&fold.totals);
+            &fold.layout
+        } else {
+            self.totals.fill(0.0);
+            self.layout
         };
         self.work += layout.n_queries() as u64;
         passes::best_totals(layout, &self.coefficients, &mut self.totals);
@@ -197,17 +203,23 @@ impl<'a> Oracle<'a> {
         (tolls + gains) * self.unit
     }
 
-    /// The options that made a column: `choose(query, model)`, `n_models` for declined.
-    pub(super) fn replay(&mut self, column: &Column, choose: &mut impl FnMut(usize, usize)) {
-        if let Some((prices, phase)) = &column.origin {
-            self.collapse(prices, *phase);
-            self.work += self.layout.n_queries() as u64;
-            passes::choices(self.layout, &self.coefficients, choose);
-        } else {
-            for query in 0..self.layout.n_queries() {
-                choose(query, self.layout.n_models());
-            }
-        }
+    /// The options that made a column, one a query; `n_models` is declined. `near` are
+    /// those at `center`: inside the fold only what is left of it can differ.
+    pub(super) fn replay(&mut self, column: &Column, center: &[f64], near: &[u32]) -> Vec<u32> {
+        let Some((prices, phase)) = &column.origin else {
+            #[expect(clippy::cast_possible_truncation, reason = "models are u32 in an answer")]
+            return vec![self.layout.n_models() as u32; self.layout.n_queries()];
+        };
+        self.collapse(prices, *phase);
+        let covers = |fold: &&Fold| fold.covers(prices, *phase) && fold.covers(center, *phase);
+        let fold = self.fold.as_ref().filter(covers);
+        let (layout, mut options) = match fold {
+            Some(fold) if !near.is_empty() => (&fold.layout, near.to_vec()),
+            _ => (self.layout, vec![0; self.layout.n_queries()]),
+        };
+        self.work += layout.n_queries() as u64;
+        passes::choices(layout, &self.coefficients, &mut options);
+        options
     }
 
     /// Folds the queries that choose the same all over a box into constants.
@@ -224,7 +236,10 @@ impl<'a> Oracle<'a> {
                 radius[slot as usize] += 0.5 * (high - low) * row.scale.abs();
             }
         }
-        let nested = self.fold.take().filter(|fold| fold.covers(floors, phase) && fold.covers(ceilings, phase));
+        let nested = self
+            .fold
+            .take()
+            .filter(|fold| fold.covers(floors, phase) && fold.covers(ceilings, phase));
         let (from, totals) = match &nested {
             Some(fold) => (&fold.layout, &fold.totals[..]),
             None => (self.layout, &[][..]),
@@ -277,11 +292,45 @@ impl<'a> Oracle<'a> {
     }
 }
 
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
 /// `value`, or `otherwise` where it is no positive number.
 fn positive_or(value: f64, otherwise: f64) -> f64 {
     if value > 0.0 && value.is_finite() { value } else { otherwise }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_core::{Seed, dual_bound};
+    use tollgate_testkit::instances::{routing, split_budgets};
+
+    use super::*;
+
+    /// Inside the box of a fold everything is as without it, and as the core says.
+    #[test]
+    fn folding_changes_nothing() {
+        let problem = routing(500, 6, Seed(23));
+        let problem = problem.with_rows(split_budgets(&problem, 1.0)).unwrap();
+        let layout = Layout::new(&problem);
+        let (rows, unit) = scale(&problem, &layout);
+        let mut plain = Oracle::new(&problem, &layout, &rows, unit);
+        let mut folded = Oracle::new(&problem, &layout, &rows, unit);
+        let sides = Sides { floors: vec![0.9; 6], ceilings: vec![1.1; 6] };
+        folded.fold(&sides, Phase::Objective);
+        assert!(folded.fold.as_ref().unwrap().layout.n_queries() < 250);
+        let tighter = Sides { floors: vec![0.98; 6], ceilings: vec![1.1; 6] };
+        folded.fold(&tighter, Phase::Objective);
+        for at in 0..20 {
+            let prices: Vec<f64> =
+                (0..6).map(|row| 1.0 + 0.1 * f64::from((7 * at + 3 * row) % 11) / 11.0).collect();
+            let a = plain.evaluate(&prices, Phase::Objective);
+            let b = folded.evaluate(&prices, Phase::Objective);
+            assert!((a.value - b.value).abs() < 1e-12);
+            assert!(a.usage.iter().zip(&b.usage).all(|(a, b)| (a - b).abs() < 1e-12));
+            let near = folded.choices(&[1.0; 6]);
+            let replayed = folded.replay(&b, &[1.0; 6], &near);
+            assert_eq!(replayed, plain.choices(&prices));
+            let own: Vec<f64> = prices.iter().zip(&rows).map(|(p, r)| p * r.price_unit).collect();
+            let bound = plain.bound(&prices);
+            assert!((bound - dual_bound(&problem, &own)).abs() < 1e-12 * bound);
+        }
+    }
 }

@@ -19,14 +19,9 @@ pub(super) fn best_totals(layout: &Layout, coefficients: &[f64], totals: &mut [f
     dispatch(layout, BestTotals { coefficients, totals })
 }
 
-/// Tells `choose(query, option)` the best option of every query; option `n_models` is
-/// declining.
-pub(super) fn choices(
-    layout: &Layout,
-    coefficients: &[f64],
-    choose: &mut impl FnMut(usize, usize),
-) {
-    dispatch(layout, Choices { coefficients, choose });
+/// Writes the best option of every query of the layout; option `n_models` is declining.
+pub(super) fn choices(layout: &Layout, coefficients: &[f64], options: &mut [u32]) {
+    dispatch(layout, Choices { coefficients, options });
 }
 
 /// The queries `(block, lane)` whose best option is not the same for all coefficients
@@ -99,12 +94,12 @@ impl Pass for BestTotals<'_> {
     }
 }
 
-struct Choices<'p, F> {
+struct Choices<'p> {
     coefficients: &'p [f64],
-    choose: &'p mut F,
+    options: &'p mut [u32],
 }
 
-impl<F: FnMut(usize, usize)> Pass for Choices<'_, F> {
+impl Pass for Choices<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -115,7 +110,9 @@ impl<F: FnMut(usize, usize)> Pass for Choices<'_, F> {
             let (_, arg) = best_of_block(layout, readings, coefficients);
             for (&query, arg) in queries.iter().zip(arg) {
                 if query != PADDING {
-                    (self.choose)(query as usize, index(arg));
+                    #[expect(clippy::cast_possible_truncation, reason = "models are u32")]
+                    let option = index(arg) as u32;
+                    self.options[query as usize] = option;
                 }
             }
         }
@@ -262,4 +259,33 @@ fn add<const T: usize, const S: usize>(
 fn index(option: f64) -> usize {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small integer")]
     (option as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_core::{Meter, Seed};
+    use tollgate_testkit::instances::routing;
+
+    use super::*;
+
+    /// The pass as compiled for this machine and for the least one, bit for bit.
+    #[test]
+    fn all_instruction_sets_agree() {
+        let problem = routing(333, 5, Seed(29));
+        let rows = vec![tollgate_core::Row::at_most(Meter::Cost, tollgate_core::Scope::all(), 1.0)];
+        let layout = Layout::new(&problem.with_rows(rows).unwrap());
+        let coefficients: Vec<f64> =
+            (0..6).flat_map(|model| [1.0, -300.0 - f64::from(model), 0.01]).collect();
+        let run = |pass: &dyn Fn(&mut [f64]) -> f64| {
+            let mut totals = vec![0.0; layout.n_totals()];
+            let gains = pass(&mut totals);
+            assert!(gains > 0.0);
+            totals.push(gains);
+            totals.iter().map(|total| total.to_bits()).collect::<Vec<_>>()
+        };
+        let here = run(&|totals| best_totals(&layout, &coefficients, totals));
+        let coefficients = &coefficients[..];
+        let least = run(&|totals| BestTotals { coefficients, totals }.run::<2, 3>(&layout));
+        assert_eq!(here, least);
+    }
 }

@@ -6,9 +6,10 @@ use tollgate_core::{
     Choice, Primal, Problem, Row, Solution, SolveError, SolveOptions, Status, WarmState,
 };
 
+use super::dense::dot;
 use super::layout::Layout;
 use super::master::{Sides, Variable};
-use super::oracle::{Column, Oracle, Phase, dot};
+use super::oracle::{Column, Oracle, Phase};
 use super::search::{EXCESS, End, Search};
 use super::vertex::Mixture;
 use super::{CuttingPlane, Warm};
@@ -70,12 +71,11 @@ impl Run<'_> {
             return self.sampled(oracle, layout);
         };
         let prices = warm.prices.iter().zip(oracle.rows).map(|(p, row)| p / row.price_unit);
-        let same_meters = |a: &Row, b: &Row| {
-            a.meter == b.meter && a.scope == b.scope && a.sense == b.sense
-        };
+        let same_meters =
+            |a: &Row, b: &Row| a.meter == b.meter && a.scope == b.scope && a.sense == b.sense;
         let mut rows = warm.rows.iter().zip(self.problem.rows());
         let columns_hold = Arc::ptr_eq(&warm.layout, layout)
-            && warm.objective == super::objective(self.problem)
+            && warm.objective == super::objective_bits(self.problem)
             && rows.all(|(a, b)| same_meters(a, b));
         let columns = if columns_hold { warm.columns.clone() } else { self.nobody() };
         Start { center: prices.collect(), error: Some(WARM_ERROR), columns }
@@ -120,7 +120,9 @@ impl Run<'_> {
             for (row, &price) in center.iter().enumerate() {
                 let width = error * price.max(0.1 * oracle.rows[row].natural_price);
                 sides.floors[row] = (price - width).max(0.0);
-                sides.ceilings[row] = sides.ceilings[row].min(price + width);
+                let most = oracle.rows[row].penalty.unwrap_or(f64::INFINITY);
+                sides.floors[row] = sides.floors[row].min(most);
+                sides.ceilings[row] = (price + width).min(most);
             }
             oracle.fold(&sides, Phase::Objective);
         }
@@ -146,7 +148,10 @@ impl Run<'_> {
         loop {
             let end = search.run(self.options.gap, self.options, &mut self.iterations);
             let in_the_way = search.in_the_way();
-            if in_the_way.is_empty() || matches!(end, End::Limit | End::Cancelled) || widened == WIDENINGS {
+            if in_the_way.is_empty()
+                || matches!(end, End::Limit | End::Cancelled)
+                || widened == WIDENINGS
+            {
                 let status = match end {
                     End::Met | End::Feasible if in_the_way.is_empty() => Status::Optimal,
                     End::Cancelled => Status::Cancelled,
@@ -175,7 +180,14 @@ impl Run<'_> {
             widen(&mut sides, &center, oracle, &in_the_way, widened);
             widened += 1;
             oracle.fold(&sides, Phase::Objective);
-            search = Search::new(oracle, Phase::Objective, &center, sides, columns, self.solver.smoothing);
+            search = Search::new(
+                oracle,
+                Phase::Objective,
+                &center,
+                sides,
+                columns,
+                self.solver.smoothing,
+            );
             search.shrinks &= widened < SHRINKS;
         }
     }
@@ -190,7 +202,11 @@ impl Run<'_> {
         let center = vec![0.0; oracle.rows.len()];
         let sides = Sides {
             floors: center.clone(),
-            ceilings: oracle.rows.iter().map(|row| f64::from(u8::from(row.penalty.is_none()))).collect(),
+            ceilings: oracle
+                .rows
+                .iter()
+                .map(|row| f64::from(u8::from(row.penalty.is_none())))
+                .collect(),
         };
         let smoothing = self.solver.smoothing;
         let mut search =
@@ -236,7 +252,7 @@ impl Run<'_> {
             return Err(SolveError::Breakdown { solver: "cutting-plane", what, got, iteration });
         }
         let primal = found.shares.as_ref().map(|shares| {
-            let mut mixture = Mixture::new(oracle, layout, &found.columns, shares);
+            let mut mixture = Mixture::new(oracle, layout, &found.columns, shares, &found.prices);
             if self.solver.vertex {
                 mixture.move_to_vertex(self.problem, oracle.rows, oracle.unit);
             }
@@ -246,7 +262,7 @@ impl Run<'_> {
         let warm = Warm {
             layout: Arc::clone(layout),
             rows: self.problem.rows().to_vec(),
-            objective: super::objective(self.problem),
+            objective: super::objective_bits(self.problem),
             columns: keep(found.columns, &found.prices, found.shares.as_deref()),
             prices: prices.clone(),
         };
@@ -270,11 +286,18 @@ impl Run<'_> {
 
 /// Moves the sides that are in the way out, the further the more often it was done,
 /// and the others a little, since their prices will move too.
-fn widen(sides: &mut Sides, center: &[f64], oracle: &Oracle<'_>, in_the_way: &[Variable], times: i32) {
+fn widen(
+    sides: &mut Sides,
+    center: &[f64],
+    oracle: &Oracle<'_>,
+    in_the_way: &[Variable],
+    times: i32,
+) {
     for (row, &price) in center.iter().enumerate() {
         let natural = oracle.rows[row].natural_price;
         let width = sides.ceilings[row] - sides.floors[row];
-        let blocked = in_the_way.contains(&Variable::Spare(row)) || in_the_way.contains(&Variable::Excess(row));
+        let blocked = in_the_way.contains(&Variable::Spare(row))
+            || in_the_way.contains(&Variable::Excess(row));
         let factor = if blocked { WIDEN } else { 1.0 };
         let reach = factor * width.max(1e-6 * natural * WIDEN.powi(times));
         sides.floors[row] = sides.floors[row].min((price - reach).max(0.0));

@@ -16,7 +16,7 @@ const FOLDED: usize = 256;
 const RECENT: usize = 6;
 const FALL: f64 = 0.1;
 /// How much wider than those prices it is, on each side.
-const MARGIN: f64 = 1.0;
+const MARGIN: f64 = 0.5;
 
 /// Why the loop ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -155,7 +155,7 @@ impl<'o, 'a> Search<'o, 'a> {
                 self.center = prices;
             }
             let gain = self.master.reduced_cost(&column);
-            if gain > 1e-13 {
+            if gain > self.master.tolerance() {
                 self.master.columns.push(column);
                 return true;
             }
@@ -208,8 +208,8 @@ impl<'o, 'a> Search<'o, 'a> {
         for row in 0..next.len() {
             let points = self.recent.iter().map(|prices| prices[row]);
             let points = points.chain([self.center[row], next[row]]);
-            let (low, high) = points
-                .fold((f64::INFINITY, 0.0_f64), |(low, high), p| (low.min(p), high.max(p)));
+            let (low, high) =
+                points.fold((f64::INFINITY, 0.0_f64), |(low, high), p| (low.min(p), high.max(p)));
             let margin = MARGIN * (high - low) + 1e-7 * self.oracle.rows[row].natural_price;
             sides.floors[row] = sides.floors[row].max(low - margin);
             sides.ceilings[row] = sides.ceilings[row].min(high + margin);

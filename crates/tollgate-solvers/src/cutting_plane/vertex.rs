@@ -1,5 +1,5 @@
-//! From a mixture of assignments to a vertex of problem (1), where at most one query a
-//! row is split.
+//! From a mixture of assignments to a vertex of problem (1), where at most as many
+//! queries are split as there are rows.
 //!
 //! Almost all queries choose the same in every assignment mixed. Each of the others has
 //! a *key* option, and a *direction* for every other option: share that moves from the
@@ -13,9 +13,9 @@
 
 use tollgate_core::{Primal, Problem};
 
-use super::dense::Inverse;
+use super::dense::{Inverse, dot, scale_row};
 use super::layout::Layout;
-use super::oracle::{Column, Oracle, ScaledRow, dot};
+use super::oracle::{Column, Oracle, ScaledRow};
 
 /// A share or a rate below this is rounding.
 const TINY: f64 = 1e-11;
@@ -44,28 +44,29 @@ struct Split {
 }
 
 impl Mixture {
-    /// The convex combination of some columns, `(column, share)`.
+    /// The convex combination of some columns, `(column, share)`, found near the scaled
+    /// prices `center`.
     pub(super) fn new(
         oracle: &mut Oracle<'_>,
         layout: &Layout,
         columns: &[Column],
         shares: &[(usize, f64)],
+        center: &[f64],
     ) -> Self {
         let n_rows = oracle.rows.len();
         let mut active: Vec<(usize, f64)> =
             shares.iter().copied().filter(|(_, share)| *share > 1e-14).collect();
         let total: f64 = active.iter().map(|(_, share)| share).sum();
-        active.iter_mut().for_each(|(_, share)| *share /= total);
+        for (_, share) in &mut active {
+            *share /= total;
+        }
         #[expect(clippy::cast_possible_truncation, reason = "models are u32 in an answer")]
         let n_models = layout.n_models() as u32;
-        let mut choices = vec![vec![n_models; layout.n_queries()]; active.len()];
-        for ((column, _), choices) in active.iter().zip(&mut choices) {
-            oracle.replay(&columns[*column], &mut |query, option| {
-                #[expect(clippy::cast_possible_truncation, reason = "models are u32")]
-                let option = option as u32;
-                choices[query] = option;
-            });
-        }
+        let near = oracle.choices(center);
+        let choices: Vec<Vec<u32>> = active
+            .iter()
+            .map(|(column, _)| oracle.replay(&columns[*column], center, &near))
+            .collect();
         let whole = choices.first().cloned().unwrap_or_default();
         let mut differs = vec![false; whole.len()];
         for other in choices.iter().skip(1) {
@@ -178,7 +179,8 @@ impl<'w> Walk<'w> {
             let (weight, group) = (problem.weight(query), problem.group(query));
             let usage = split.options.iter().map(|&model| {
                 let reading = |(row, scaled): (&tollgate_core::Row, &ScaledRow)| {
-                    let covers = model < mixture.n_models && row.scope.covers(group, model as usize);
+                    let covers =
+                        model < mixture.n_models && row.scope.covers(group, model as usize);
                     if !covers {
                         return 0.0;
                     }
@@ -232,7 +234,7 @@ impl<'w> Walk<'w> {
             self.inverse.right_multiply(&usage, &mut rates);
             let costs: Vec<f64> = self.basis.iter().map(|basic| self.cost(*basic)).collect();
             let sense = if self.cost(entering) - dot(&costs, &rates) > 0.0 { 1.0 } else { -1.0 };
-            rates.iter_mut().for_each(|rate| *rate *= -sense);
+            scale_row(&mut rates, -sense);
             let Some((stop, step)) = self.stop(query, option, sense, &rates) else { return };
             self.advance(query, option, sense, &rates, step);
             match stop {
@@ -244,7 +246,7 @@ impl<'w> Walk<'w> {
                     if let Basic::Direction(query, option) = self.basis[position] {
                         self.queries[query].shares[option] = 0.0;
                     }
-                    rates.iter_mut().for_each(|rate| *rate *= -sense);
+                    scale_row(&mut rates, -sense);
                     self.basis[position] = entering;
                     self.inverse.pivot(position, &rates);
                     return;
@@ -346,7 +348,7 @@ impl<'w> Walk<'w> {
                 for &(other, _) in positions.iter().filter(|(other, _)| *other != position) {
                     self.inverse.add_row(position, other);
                 }
-                self.inverse.row_mut(position).iter_mut().for_each(|value| *value = -*value);
+                scale_row(self.inverse.row_mut(position), -1.0);
                 self.basis[position] = Basic::Direction(query, old);
                 self.queries[query].key = option;
                 true

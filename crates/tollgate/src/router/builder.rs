@@ -114,10 +114,14 @@ impl RouterBuilder<Set<History>, Set<Arc<dyn Fit>>, Set<Arc<dyn Policy>>, Set<Bu
         let (history, recipe, policy, budget) = (history.0, estimator.0, policy.0, budget.0);
         let models = history.models();
         let budgets = budget.resolve(models, seed)?;
-        let fitted = debug_span!("fit", recipe = recipe.name(), prompts = history.len())
-            .in_scope(|| recipe.fit(&history, seed))?;
-        let held_out =
-            if policy.needs_history() { Some(recipe.held_out(&history, seed)?) } else { None };
+        let span = debug_span!("fit", recipe = recipe.name(), prompts = history.len());
+        let (fitted, held_out) = span.in_scope(|| -> Result<_, FitError> {
+            if !policy.needs_history() {
+                return Ok((recipe.fit(&history, seed)?, None));
+            }
+            let (fitted, held_out) = recipe.fit_and_hold_out(&history, seed)?;
+            Ok((fitted, Some(held_out)))
+        })?;
         let pricer = policy.pricer(&RunSetup {
             models,
             budgets: &budgets,
