@@ -29,9 +29,9 @@ HEADER = """\
 #
 # Tolerances: decisions, served queries and Performance are exact; Cost to 1e-9 relative
 # (another order of summation); our minimum of the objective is at most (1 + 1e-7) times the
-# one given here, which is the published optimizer's; linear programs to 1e-9 relative.
-# The published code rounds alpha and the prices to single precision. A choice equal to the
-# number of models is its drop arm.
+# one given here, which is the published optimizer's, evaluated partly in single precision
+# (the same prices give it again to 1e-7); linear programs to 1e-9 relative. The published
+# code rounds alpha and the prices to single precision.
 """
 
 

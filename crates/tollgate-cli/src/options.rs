@@ -9,7 +9,7 @@ use tollgate::core::Seed;
 use tollgate::data::{Split, Table};
 use tollgate::policies::BudgetSplit;
 use tollgate::registry::{self, Composition};
-use tollgate_lab::{BudgetLayout, Options, Order, Subset};
+use tollgate_lab::{BudgetLayout, Options, Oracle, Order, Subset};
 
 /// What to replay, through what, and how to print it.
 #[derive(Args, Clone, Debug)]
@@ -120,6 +120,16 @@ impl ReplayOptions {
         })
     }
 
+    /// A baseline that is not in the table gives dashes; one that can't be is an error.
+    pub(crate) fn check_baseline(&self) -> Result<()> {
+        let name = self.baseline.parse::<Spec>()?.name;
+        let oracles = [Oracle::ApproximateOptimum, Oracle::Optimum];
+        if oracles.iter().all(|oracle| oracle.name() != name) {
+            registry::preset(&name)?;
+        }
+        Ok(())
+    }
+
     /// The product of policies, estimators and solvers; a policy that pins its estimator,
     /// or solves nothing, appears once whatever the other lists say.
     pub(crate) fn compositions(&self) -> Result<Vec<Composition>> {
@@ -147,6 +157,9 @@ fn choices(given: &[Spec], applies: bool) -> Vec<Option<&Spec>> {
     if given.is_empty() || !applies { vec![None] } else { given.iter().map(Some).collect() }
 }
 
+/// In one range: a slip of the keyboard should not fill the memory.
+const MOST_SEEDS: u64 = 1_000_000;
+
 fn parse_seeds(list: &str) -> Result<Vec<Seed>> {
     let number = |text: &str| -> Result<u64> {
         text.trim().parse().with_context(|| format!("`{text}` in --seeds is not a number"))
@@ -159,6 +172,9 @@ fn parse_seeds(list: &str) -> Result<Vec<Seed>> {
                 let (from, to) = (number(from)?, number(to)?);
                 if from > to {
                     bail!("`{item}` in --seeds is an empty range");
+                }
+                if to - from >= MOST_SEEDS {
+                    bail!("`{item}` in --seeds is more than {MOST_SEEDS} seeds");
                 }
                 seeds.extend((from..=to).map(Seed));
             }

@@ -21,6 +21,7 @@ pub fn run(options: &ReplayOptions, default_out: Option<&Path>) -> Result<()> {
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     }
     let compositions = options.compositions()?;
+    options.check_baseline()?;
     let table = options.table()?;
     let experiment =
         Experiment::new(options.stream_name(), &table, options.lab_options(&table)?, compositions)?;

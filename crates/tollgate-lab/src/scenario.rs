@@ -250,6 +250,10 @@ fn split(table: &Table, options: &Options, seed: Seed) -> Result<Split, LabError
     };
     let mut split = splits.get(&seed.0).cloned().ok_or(LabError::NoSplit { seed: seed.0 })?;
     if let Some(queries) = options.queries {
+        if queries == 0 || queries > split.stream.len() {
+            let rule = ">= 1 and at most the stream of the splits file";
+            return Err(LabError::Option { name: "queries", rule, got: queries as f64 });
+        }
         split.stream.truncate(queries);
     }
     Ok(split)

@@ -116,3 +116,6 @@ fn problem_of(arrivals: &[Arrival<'_>], budgets: &BudgetView<'_>) -> Result<Prob
         .rows(rows)
         .build()?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,3 +63,6 @@ impl Policy for Greedy {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

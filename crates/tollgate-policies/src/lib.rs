@@ -20,6 +20,8 @@ mod greedy;
 mod random;
 mod scripted;
 mod splits;
+#[cfg(test)]
+mod testing;
 
 pub use batch::{BatchSplit, BatchSplitConfig};
 pub use dual_price::{

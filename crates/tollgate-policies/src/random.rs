@@ -23,3 +23,6 @@ impl Policy for Random {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

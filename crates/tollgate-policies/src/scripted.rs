@@ -36,6 +36,10 @@ impl Policy for Scripted {
     }
 
     fn pricer(&self, setup: &RunSetup<'_>) -> Result<Option<Box<dyn Pricer>>, PolicyError> {
+        if self.picks.iter().flatten().any(|&model| model >= setup.models.len()) {
+            let what = "a script of models that are there";
+            return Err(PolicyError::Needs { policy: self.name(), what });
+        }
         self.then.pricer(setup)
     }
 
@@ -63,3 +67,6 @@ impl Policy for Scripted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

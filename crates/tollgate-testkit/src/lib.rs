@@ -4,5 +4,6 @@
 pub mod dense_lp;
 pub mod estimator_conformance;
 pub mod instances;
+pub mod policy_conformance;
 pub mod problems;
 pub mod solver_conformance;

@@ -10,7 +10,7 @@
 //! ```
 //! use tollgate::prelude::*;
 //!
-//! let table = Table::embedded()?;
+//! let table = Table::embedded();
 //! let history = table.history(&(0..2_000).collect::<Vec<_>>())?;
 //! let router = Router::builder()
 //!     .history(history)

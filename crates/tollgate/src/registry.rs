@@ -120,7 +120,7 @@ pub const POLICIES: &[Preset] = &[
         estimator: EstimatorSlot::Default(KNN_5),
         uses_solver: true,
         make: |spec, solver| {
-            let config: PrefixPricesConfig = spec.config(POLICY)?;
+            let config = prefix(spec)?;
             let policy = presets::port_reference(config, Arc::clone(solver));
             Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, &e))?))
         },
@@ -131,7 +131,7 @@ pub const POLICIES: &[Preset] = &[
         estimator: EstimatorSlot::Default(KNN_5),
         uses_solver: true,
         make: |spec, solver| {
-            let config: PrefixPricesConfig = spec.config(POLICY)?;
+            let config = prefix(spec)?;
             let policy = presets::port(config, Arc::clone(solver));
             Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, &e))?))
         },
@@ -274,6 +274,19 @@ fn no_params(spec: &Spec) -> Result<(), SpecError> {
 fn greedy(spec: &Spec, by: GreedyBy) -> Result<Arc<dyn Policy>, SpecError> {
     no_params(spec)?;
     Ok(Arc::new(Greedy::new(by)))
+}
+
+/// The knobs of both PORTs. The objective is what their names tell apart.
+fn prefix(spec: &Spec) -> Result<PrefixPricesConfig, SpecError> {
+    if spec.params.contains_key("objective") {
+        let why = "`objective` goes with the name: theory is `port`, published `port-reference`";
+        return Err(SpecError::Param {
+            kind: POLICY,
+            name: spec.name.clone(),
+            why: why.to_owned(),
+        });
+    }
+    spec.config(POLICY)
 }
 
 fn refuse(kind: &'static str, spec: &Spec, error: &dyn std::error::Error) -> SpecError {

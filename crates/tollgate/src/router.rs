@@ -30,6 +30,15 @@ pub struct Router {
     seed: Seed,
     declines: bool,
     run: Mutex<Run>,
+    /// Buffers that no request is using right now.
+    buffers: Mutex<Vec<Buffers>>,
+}
+
+/// What one request writes to.
+#[derive(Debug)]
+struct Buffers {
+    scratch: Scratch,
+    estimates: EstimateTable,
 }
 
 /// What changes from arrival to arrival.
@@ -144,12 +153,14 @@ impl Router {
 
     /// The prices in force, one a budget; empty while there are none.
     pub fn prices(&self) -> Vec<f64> {
-        self.lock().prices.rows().to_vec()
+        lock(&self.run).prices.rows().to_vec()
     }
 
     /// Decides one prompt and holds the money for it.
     ///
-    /// When prices are due they are solved for first, in this call.
+    /// When prices are due they are solved for first, in this call. Unless declining is
+    /// allowed, a prompt that the policy names no affordable model for goes to the
+    /// cheapest model that is.
     ///
     /// # Errors
     /// [`RouteError`] names what is wrong with the request. Declining, or having
@@ -157,16 +168,25 @@ impl Router {
     pub fn route(&self, request: &Request<'_>) -> Result<Routed, RouteError> {
         let n_models = self.estimator.models().len();
         self.check(request, n_models)?;
-        let mut table = EstimateTable::zeros(1, n_models);
-        let query = Query { embedding: request.embedding };
-        table.fill(|out| self.estimator.estimate_into(query, &mut Scratch::default(), out))?;
+        let mut buffers = self.take_buffers(n_models);
+        let routed = self.route_with(request, &mut buffers);
+        lock(&self.buffers).push(buffers);
+        routed
+    }
 
-        let mut guard = self.lock();
+    fn route_with(
+        &self,
+        request: &Request<'_>,
+        Buffers { scratch, estimates }: &mut Buffers,
+    ) -> Result<Routed, RouteError> {
+        let query = Query { embedding: request.embedding };
+        estimates.fill(|out| self.estimator.estimate_into(query, scratch, out))?;
+        let mut guard = lock(&self.run);
         let run = &mut *guard;
         let arrival = Arrival {
             index: run.arrivals,
             group: request.group,
-            estimates: table.row(0),
+            estimates: estimates.row(0),
             must_serve: !self.declines,
             seed: self.seed,
         };
@@ -194,7 +214,7 @@ impl Router {
 
     /// Tells the price source what a decision came to: late, out of order, or never.
     pub fn observe(&self, feedback: &Feedback) {
-        if let Some(pricer) = &mut self.lock().pricer {
+        if let Some(pricer) = &mut lock(&self.run).pricer {
             pricer.observe(feedback);
         }
     }
@@ -207,27 +227,21 @@ impl Router {
         run: &Run,
     ) -> Result<Routed, RouteError> {
         for entry in run.ranking.entries() {
-            let bound = match request.bounds {
-                Some(bounds) => bounds[entry.model],
-                None => {
-                    arrival.estimates.cost[entry.model]
-                        + RESERVED_ERRORS * arrival.estimates.cost_se[entry.model]
+            let bound = bound(request, arrival, entry.model);
+            if let Some(reservation) = self.hold(arrival, entry.model, bound)? {
+                let explanation = self.policy.explain(arrival, &run.prices, entry.model);
+                return Ok(self.served(arrival, reservation, entry.score, explanation));
+            }
+        }
+        if arrival.must_serve {
+            // Whatever the policy thinks of the others, money is left for one of them.
+            for (bound, model) in cheapest_first(request, arrival) {
+                if let Some(reservation) = self.hold(arrival, model, bound)? {
+                    let why = "must be served: the cheapest that is affordable, USD held";
+                    let explanation = Explanation::leaf(why, bound);
+                    return Ok(self.served(arrival, reservation, 0.0, explanation));
                 }
-            };
-            let bound = Amounts::cost(PicoUsd::from_usd(bound)?);
-            let Some(reservation) = self.ledger.reserve(request.group, entry.model, bound) else {
-                continue;
-            };
-            let estimate = PicoUsd::from_usd(arrival.estimates.cost[entry.model])?;
-            self.ledger.expect(request.group, entry.model, Amounts::cost(estimate));
-            let decision = Decision {
-                arrival: arrival.index,
-                outcome: Outcome::Served(entry.model),
-                model: Some(self.estimator.models().id(entry.model).clone()),
-                score: entry.score,
-                explanation: self.policy.explain(arrival, &run.prices, entry.model),
-            };
-            return Ok(Routed { decision, reservation: Some(reservation) });
+            }
         }
         let unaffordable = run.ranking.is_unaffordable() || run.ranking.best().is_some();
         let (outcome, why) = if unaffordable {
@@ -241,21 +255,83 @@ impl Router {
         Ok(Routed { decision, reservation: None })
     }
 
+    /// Reserves `bound` USD and books the estimate; `None` where it is not affordable.
+    fn hold(
+        &self,
+        arrival: &Arrival<'_>,
+        model: usize,
+        bound: f64,
+    ) -> Result<Option<Reservation>, MoneyError> {
+        let bound = Amounts::cost(PicoUsd::from_usd(bound)?);
+        let estimate = Amounts::cost(PicoUsd::from_usd(arrival.estimates.cost[model])?);
+        let reservation = self.ledger.reserve(arrival.group, model, bound);
+        if reservation.is_some() {
+            self.ledger.expect(arrival.group, model, estimate);
+        }
+        Ok(reservation)
+    }
+
+    fn served(
+        &self,
+        arrival: &Arrival<'_>,
+        reservation: Reservation,
+        score: f64,
+        explanation: Explanation,
+    ) -> Routed {
+        let model = reservation.model();
+        let decision = Decision {
+            arrival: arrival.index,
+            outcome: Outcome::Served(model),
+            model: Some(self.estimator.models().id(model).clone()),
+            score,
+            explanation,
+        };
+        Routed { decision, reservation: Some(reservation) }
+    }
+
     fn check(&self, request: &Request<'_>, n_models: usize) -> Result<(), RouteError> {
         let n_groups = self.ledger.budgets().n_groups();
         if request.group as usize >= n_groups {
             return Err(RouteError::Group { group: request.group, n_groups });
         }
-        match request.bounds.map(<[f64]>::len) {
-            Some(got) if got != n_models => Err(RouteError::Bounds { got, n_models }),
-            _ => Ok(()),
+        let Some(bounds) = request.bounds else { return Ok(()) };
+        if bounds.len() != n_models {
+            return Err(RouteError::Bounds { got: bounds.len(), n_models });
         }
+        bounds.iter().try_for_each(|&bound| PicoUsd::from_usd(bound).map(drop))?;
+        Ok(())
     }
 
-    /// A poisoned lock still holds valid prices: they are replaced whole.
-    fn lock(&self) -> MutexGuard<'_, Run> {
-        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    fn take_buffers(&self, n_models: usize) -> Buffers {
+        lock(&self.buffers).pop().unwrap_or_else(|| Buffers {
+            scratch: Scratch::default(),
+            estimates: EstimateTable::zeros(1, n_models),
+        })
     }
+}
+
+/// A poisoned lock still holds valid state: prices are replaced whole, and buffers hold
+/// no answers.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is reserved for one answer, in USD.
+fn bound(request: &Request<'_>, arrival: &Arrival<'_>, model: usize) -> f64 {
+    let Some(bounds) = request.bounds else {
+        let estimates = &arrival.estimates;
+        return estimates.cost[model] + RESERVED_ERRORS * estimates.cost_se[model];
+    };
+    bounds[model]
+}
+
+/// All models by what would be reserved, ties by name.
+fn cheapest_first(request: &Request<'_>, arrival: &Arrival<'_>) -> Vec<(f64, usize)> {
+    let models = 0..arrival.estimates.cost.len();
+    let mut models: Vec<(f64, usize)> =
+        models.map(|model| (bound(request, arrival, model), model)).collect();
+    models.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    models
 }
 
 /// Asks the price source whether prices are due, and installs them.

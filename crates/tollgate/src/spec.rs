@@ -1,4 +1,4 @@
-//! Names with parameters, as on the command line: `name:key=value,key=value`.
+//! Names with parameters, as on the command line: `name:key=value,key=[value,value]`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -87,7 +87,7 @@ impl FromStr for Spec {
             return Err(refuse("the name is empty"));
         }
         let mut params = BTreeMap::new();
-        for pair in rest.split(',').filter(|pair| !pair.is_empty()) {
+        for pair in pairs(rest).filter(|pair| !pair.is_empty()) {
             let (key, value) =
                 pair.split_once('=').ok_or_else(|| refuse("a parameter has no `=`"))?;
             if params.insert(key.trim().to_owned(), value.trim().to_owned()).is_some() {
@@ -96,6 +96,15 @@ impl FromStr for Spec {
         }
         Ok(Self { name: name.to_owned(), params })
     }
+}
+
+/// The parts between commas; those inside a list's brackets belong to the list.
+fn pairs(text: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_i32;
+    text.split(move |c: char| {
+        depth += i32::from(c == '[') - i32::from(c == ']');
+        c == ',' && depth <= 0
+    })
 }
 
 impl fmt::Display for Spec {
@@ -114,7 +123,8 @@ mod tests {
 
     #[test]
     fn specs_go_there_and_back() {
-        for text in ["port", "port:eps=0.1", "knn:k=40,weighting=similarity"] {
+        let list = "port:eps=0.1,prices=[0.5, 0.25]";
+        for text in ["port", "port:eps=0.1", "knn:k=40,weighting=similarity", list] {
             assert_eq!(text.parse::<Spec>().unwrap().to_string(), text);
         }
     }

@@ -1,1 +1,119 @@
+use clap::Parser;
 
+use super::*;
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(flatten)]
+    options: ReplayOptions,
+}
+
+fn options(args: &[&str]) -> ReplayOptions {
+    Cli::try_parse_from(std::iter::once(&"replay").chain(args)).unwrap().options
+}
+
+fn seeds(list: &str) -> Vec<u64> {
+    parse_seeds(list).unwrap().into_iter().map(|seed| seed.0).collect()
+}
+
+#[test]
+fn seeds_are_numbers_and_ranges_in_the_order_given() {
+    assert_eq!(seeds("42,1,2"), [42, 1, 2]);
+    assert_eq!(seeds("100..103"), [100, 101, 102, 103]);
+    assert_eq!(seeds(" 7 , 3..4,18446744073709551615"), [7, 3, 4, u64::MAX]);
+    assert_eq!(seeds("5..5"), [5]);
+    let default = options(&[]).lab_options(&Table::embedded()).unwrap();
+    assert_eq!(default.seeds, [42, 1, 2, 3, 4].map(Seed));
+}
+
+#[test]
+fn seeds_that_are_none() {
+    let refused = |list: &str| format!("{:#}", parse_seeds(list).unwrap_err());
+    insta::assert_snapshot!(refused(""), @"");
+    insta::assert_snapshot!(refused("1,,2"), @"");
+    insta::assert_snapshot!(refused("one"), @"");
+    insta::assert_snapshot!(refused("-1"), @"");
+    insta::assert_snapshot!(refused("1.."), @"");
+    insta::assert_snapshot!(refused("1..2..3"), @"");
+    insta::assert_snapshot!(refused("4..3"), @"");
+    insta::assert_snapshot!(refused("1,2,1"), @"");
+    insta::assert_snapshot!(refused("1..5,3"), @"");
+    insta::assert_snapshot!(refused("0..18446744073709551615"), @"");
+}
+
+/// `policy/estimator/solver`, `-` where there is none.
+fn compositions(args: &[&str]) -> Vec<String> {
+    let made = options(args).compositions().unwrap();
+    let show = |composition: &Composition| {
+        let estimator = composition.estimator.as_ref().map(|recipe| recipe.name());
+        let part = |name: Option<&str>| name.unwrap_or("-").to_owned();
+        let solver = part(composition.solver.as_deref());
+        format!("{}/{}/{solver}", composition.label, part(estimator.as_deref()))
+    };
+    made.iter().map(show).collect()
+}
+
+#[test]
+fn without_policies_there_are_all() {
+    let labels: Vec<String> =
+        options(&[]).compositions().unwrap().into_iter().map(|made| made.label).collect();
+    assert_eq!(labels, registry::POLICIES.iter().map(|preset| preset.name).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_repeated_estimator_makes_a_product_and_pinned_ones_appear_once() {
+    let policies = ["--policy", "random", "--policy", "knn-perf", "--policy", "port:eps=0.1"];
+    let estimators = ["--estimator", "ridge", "--estimator", "knn:k=9"];
+    let product = compositions(&[&policies[..], &estimators[..]].concat());
+    let expected = [
+        "random/-/-",
+        "knn-perf/knn(k=5)/-",
+        "port:eps=0.1/ridge/cutting-plane",
+        "port:eps=0.1/knn(k=9)/cutting-plane",
+    ];
+    assert_eq!(product, expected);
+    let twice = ["--solver", "cutting-plane", "--solver", "cutting-plane:vertex=false"];
+    let product = compositions(&[&policies[..], &estimators[..], &twice[..]].concat());
+    assert_eq!(product.len(), 1 + 1 + 2 * 2);
+}
+
+#[test]
+fn a_name_is_checked_even_where_nobody_uses_it() {
+    let refused = |args: &[&str]| options(args).compositions().unwrap_err().to_string();
+    insta::assert_snapshot!(refused(&["--policy", "random", "--estimator", "oracle"]), @"");
+    insta::assert_snapshot!(refused(&["--policy", "random", "--solver", "guess"]), @"");
+    insta::assert_snapshot!(refused(&["--policy", "guess"]), @"");
+    insta::assert_snapshot!(refused(&["--policy", "port:eps=7"]), @"");
+}
+
+#[test]
+fn options_reach_the_laboratory() {
+    let args = ["--queries", "99", "--budget", "0.5", "--pooled", "--order", "cheap-first"];
+    let lab = options(&args).lab_options(&Table::embedded()).unwrap();
+    assert_eq!(
+        (lab.queries, lab.order, lab.layout),
+        (Some(99), Order::CheapFirst, BudgetLayout::Pooled)
+    );
+    assert!((lab.budget - 0.5).abs() < f64::MIN_POSITIVE);
+    let lab = options(&["--split", "extreme:2", "--models", "a,b", "--task", "t"]);
+    let lab = lab.lab_options(&Table::embedded()).unwrap();
+    assert_eq!(lab.layout, BudgetLayout::Split(BudgetSplit::Extreme(2)));
+    assert_eq!(lab.subset.models, Some(["a", "b"].map(str::to_owned).to_vec()));
+    assert_eq!(lab.subset.task.as_deref(), Some("t"));
+    assert_eq!(options(&[]).stream_name(), "embedded");
+    assert_eq!(options(&["--data", "some/where/stream"]).stream_name(), "stream");
+}
+
+#[test]
+fn options_that_exclude_each_other() {
+    for args in [
+        ["--pooled", "--split", "cost"].as_slice(),
+        &["--models", "a", "--model-fraction", "0.5"],
+        &["--split", "even"],
+        &["--order", "random"],
+        &["--policy", ":eps=1"],
+    ] {
+        let parsed = Cli::try_parse_from(std::iter::once(&"replay").chain(args));
+        assert!(parsed.is_err(), "{args:?}");
+    }
+}

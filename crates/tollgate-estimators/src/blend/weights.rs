@@ -31,9 +31,9 @@ fn gram(
 ) -> Mat<f64> {
     let means = means(labels, n_models);
     let mut total = Mat::zeros(parts.len(), parts.len());
-    for model in 0..n_models {
+    for (model, mean) in means.iter().enumerate() {
         let cells = || (model..labels.len()).step_by(n_models).filter(|&at| !labels[at].is_nan());
-        let spread: f64 = cells().map(|at| counts(at) * (labels[at] - means[model]).powi(2)).sum();
+        let spread: f64 = cells().map(|at| counts(at) * (labels[at] - mean).powi(2)).sum();
         if spread == 0.0 {
             continue;
         }

@@ -35,7 +35,7 @@ use tollgate_core::{
     Progress, RunSetup, Solution, SolveOptions, SolveRequest, Solver, WarmState,
 };
 
-use super::PriceSource;
+use super::{PriceSource, one_group};
 
 /// Knobs of [`HistoryPrices`]. Unchecked until [`build`](Self::build).
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -87,6 +87,7 @@ impl PriceSource for HistoryPrices {
 
     fn start(&self, setup: &RunSetup<'_>) -> Result<Box<dyn Pricer>, PolicyError> {
         let needs = |what| PolicyError::Needs { policy: self.name(), what };
+        one_group(setup, &|| self.name())?;
         let horizon = setup.horizon.ok_or_else(|| needs("the number of arrivals in advance"))?;
         let history = setup.history.ok_or_else(|| needs("held-out estimates of the history"))?;
         let problem = Problem::builder(history.n_queries(), history.n_models(), Choice::AtMostOne)
@@ -148,3 +149,6 @@ impl Pricer for HistoryPricer {
         Prices::of(&self.problem, solution.prices, solution.dual_bound)
     }
 }
+
+#[cfg(test)]
+mod tests;

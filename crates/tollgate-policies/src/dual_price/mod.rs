@@ -6,7 +6,8 @@
 //! best model is worth less than its price, or is out of budget, is the [`Guard`]'s.
 //!
 //! While there are no prices yet the query is routed uniformly over the models and a
-//! drop arm: the learning prefix of the published algorithm.
+//! drop arm (no drop arm where it must be served): the learning prefix of the published
+//! algorithm.
 
 mod history;
 mod prefix;
@@ -36,6 +37,16 @@ pub trait PriceSource: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`PolicyError`] when the setup lacks what the source needs.
     fn start(&self, setup: &RunSetup<'_>) -> Result<Box<dyn Pricer>, PolicyError>;
+}
+
+/// Price problems know nothing of query groups yet, and would charge a group's queries
+/// for the rows of another: refused rather than priced wrongly.
+fn one_group(setup: &RunSetup<'_>, policy: &dyn Fn() -> String) -> Result<(), PolicyError> {
+    if setup.budgets.n_groups() > 1 {
+        let what = "budgets without query groups";
+        return Err(PolicyError::Needs { policy: policy(), what });
+    }
+    Ok(())
 }
 
 /// What to do when the best model is worthless or out of budget.
@@ -91,10 +102,12 @@ impl DualPrice {
         self
     }
 
-    /// The learning prefix: uniform over the models and a drop arm.
+    /// The learning prefix: uniform over the models and a drop arm, or over the models
+    /// alone where the query must be served.
     fn explore(arrival: &Arrival<'_>, out: &mut Ranking) {
         let n_models = arrival.estimates.quality.len();
-        let arm = arrival.rng().below(n_models + 1);
+        let arms = if arrival.must_serve { n_models } else { n_models + 1 };
+        let arm = arrival.rng().below(arms);
         if arm < n_models {
             out.push(arm, 0.0);
         }
@@ -181,8 +194,9 @@ impl Policy for DualPrice {
                     toll + scorer.one[model],
                     vec![
                         Explanation::leaf("expected cost, USD", cost),
-                        Explanation::leaf("price per USD", -scorer.cost[model]),
-                        Explanation::leaf("price per query", -scorer.one[model]),
+                        // Not `-`, which makes a price of nothing -0.
+                        Explanation::leaf("price per USD", 0.0 - scorer.cost[model]),
+                        Explanation::leaf("price per query", 0.0 - scorer.one[model]),
                     ],
                 ),
             ],

@@ -35,7 +35,7 @@ use tollgate_core::{
     Problem, Progress, Row, RunSetup, Solution, SolveOptions, SolveRequest, Solver, dual_bound,
 };
 
-use super::PriceSource;
+use super::{PriceSource, one_group};
 
 /// Which dual function the prices minimize.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -147,6 +147,7 @@ impl PriceSource for PrefixPrices {
 
     fn start(&self, setup: &RunSetup<'_>) -> Result<Box<dyn Pricer>, PolicyError> {
         let needs = |what| PolicyError::Needs { policy: self.name(), what };
+        one_group(setup, &|| self.name())?;
         let horizon = setup.horizon.ok_or_else(|| needs("the number of arrivals in advance"))?;
         if self.prices.as_ref().is_some_and(|prices| prices.len() != setup.budgets.rows().len()) {
             return Err(needs("one given price for each budget"));
@@ -217,3 +218,6 @@ impl Pricer for PrefixPricer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,137 @@
+use super::*;
 
+fn spec(text: &str) -> Spec {
+    text.parse().unwrap()
+}
+
+fn composed(policy: &str, estimator: Option<&str>, solver: Option<&str>) -> Composition {
+    compose(&spec(policy), estimator.map(spec).as_ref(), solver.map(spec).as_ref()).unwrap()
+}
+
+fn refused(policy: &str, estimator: Option<&str>, solver: Option<&str>) -> String {
+    let (estimator, solver) = (estimator.map(spec), solver.map(spec));
+    compose(&spec(policy), estimator.as_ref(), solver.as_ref()).unwrap_err().to_string()
+}
+
+#[test]
+fn every_preset_composes_by_name() {
+    let line = |preset: &Preset| {
+        let made = composed(preset.name, None, None);
+        let estimator = made.estimator.map_or_else(|| "-".to_owned(), |recipe| recipe.name());
+        let solver = made.solver.unwrap_or_else(|| "-".to_owned());
+        assert_eq!(made.label, preset.name);
+        assert_eq!(solver != "-", preset.uses_solver());
+        format!("{} | {} | {estimator} | {solver}\n", preset.name, made.policy.name())
+    };
+    let table: String = POLICIES.iter().map(line).collect();
+    insta::assert_snapshot!(table, @"
+    random | random | - | -
+    greedy-perf | greedy-perf | knn(k=5) | -
+    greedy-cost | greedy-cost | knn(k=5) | -
+    knn-perf | greedy-perf | knn(k=5) | -
+    knn-cost | greedy-cost | knn(k=5) | -
+    batch-split | batch-split | knn(k=5) | cutting-plane
+    port-reference | port-reference | knn(k=5) | cutting-plane
+    port | port | knn(k=5) | cutting-plane
+    tollgate | tollgate | blend(ridge+knn(k=40)) | cutting-plane
+    ");
+}
+
+#[test]
+fn every_estimator_and_solver_is_found_by_name() {
+    for name in ESTIMATORS {
+        estimator(&Spec::named(*name)).unwrap();
+    }
+    for name in SOLVERS {
+        assert_eq!(solver(&Spec::named(*name)).unwrap().name(), *name);
+    }
+}
+
+#[test]
+fn pinned_estimators_stay_and_others_give_way() {
+    for preset in POLICIES {
+        let made = composed(preset.name, Some("ridge"), None);
+        let name = made.estimator.map(|recipe| recipe.name());
+        match preset.name {
+            "random" => assert_eq!(name, None),
+            "knn-perf" | "knn-cost" => assert_eq!(name.as_deref(), Some("knn(k=5)")),
+            _ => assert_eq!(name.as_deref(), Some("ridge"), "{}", preset.name),
+        }
+        let takes = name_of(preset, "ridge") == name_of(preset, "knn:k=9");
+        assert_eq!(takes, !preset.takes_estimator(), "{}", preset.name);
+    }
+}
+
+fn name_of(preset: &Preset, estimator: &str) -> Option<String> {
+    composed(preset.name, Some(estimator), None).estimator.map(|recipe| recipe.name())
+}
+
+#[test]
+fn parameters_reach_the_parts() {
+    let made = composed("port:eps=0.1,alpha=0.5", Some("knn:k=7,weighting=similarity"), None);
+    assert_eq!(made.label, "port:alpha=0.5,eps=0.1");
+    assert_eq!(made.estimator.unwrap().name(), "knn(k=7,weighting=similarity)");
+    assert!(format!("{:?}", made.policy).contains("eps: 0.1"), "{:?}", made.policy);
+    let recipe = |text: &str| estimator(&spec(text)).unwrap().name();
+    insta::assert_snapshot!(recipe("blend"), @"blend(ridge+knn(k=40))");
+    insta::assert_snapshot!(recipe("blend:k=20,weights=equal"), @"mean(ridge+knn(k=20))");
+    insta::assert_snapshot!(recipe("ridge:lambda=3"), @"ridge(lambda=3)");
+    assert_eq!(composed("batch-split:batch=17", None, None).policy.batch_size(), 17);
+    let given = composed("port-reference:prices=[0.5, 0.25]", None, None);
+    assert!(format!("{:?}", given.policy).contains("[0.5, 0.25]"), "{:?}", given.policy);
+}
+
+#[test]
+fn unknown_names_list_the_known() {
+    insta::assert_snapshot!(refused("prot", None, None), @"no policy is called `prot`; there are random, greedy-perf, greedy-cost, knn-perf, knn-cost, batch-split, port-reference, port, tollgate");
+    insta::assert_snapshot!(refused("port", Some("nearest"), None), @"no estimator is called `nearest`; there are knn, ridge, blend");
+    insta::assert_snapshot!(refused("port", None, Some("simplicissimus")), @"no solver is called `simplicissimus`; there are cutting-plane");
+}
+
+#[test]
+fn unknown_parameters_list_the_known() {
+    insta::assert_snapshot!(refused("random:k=1", None, None), @"policy `random`: unknown field `k`, there are no fields");
+    insta::assert_snapshot!(refused("greedy-perf:k=1", None, None), @"policy `greedy-perf`: unknown field `k`, there are no fields");
+    insta::assert_snapshot!(refused("port:epsilon=0.1", None, None), @"policy `port`: unknown field `epsilon`, expected one of `eps`, `alpha`, `objective`, `prices`");
+    insta::assert_snapshot!(refused("tollgate:evry=5", None, None), @"policy `tollgate`: unknown field `evry`, expected `every` or `gap`");
+    insta::assert_snapshot!(refused("batch-split:size=5", None, None), @"policy `batch-split`: unknown field `size`, expected `batch`");
+    insta::assert_snapshot!(refused("port", Some("knn:n=5"), None), @"estimator `knn`: unknown field `n`, expected `k` or `weighting`");
+    insta::assert_snapshot!(refused("port", Some("ridge:k=5"), None), @"estimator `ridge`: unknown field `k`, expected `lambda`");
+    insta::assert_snapshot!(refused("port", Some("blend:n=5"), None), @"estimator `blend`: unknown field `n`, expected `k` or `weights`");
+    insta::assert_snapshot!(refused("port", None, Some("cutting-plane:gap=1e-3")), @"solver `cutting-plane`: unknown field `gap`, expected one of `smoothing`, `ceiling`, `vertex`");
+}
+
+#[test]
+fn values_out_of_range_are_named() {
+    insta::assert_snapshot!(refused("port:eps=2", None, None), @"policy `port`: `eps` must be in (0, 1], got 2");
+    insta::assert_snapshot!(refused("port:eps=nan", None, None), @"policy `port`: `eps` must be in (0, 1], got NaN");
+    insta::assert_snapshot!(refused("port:eps=half", None, None), @r#"policy `port`: invalid type: string "half", expected f64"#);
+    insta::assert_snapshot!(refused("port-reference:alpha=0", None, None), @"policy `port-reference`: `alpha` must be finite and > 0, got 0");
+    insta::assert_snapshot!(refused("port:prices=[-1.0]", None, None), @"policy `port`: `prices` must be finite and >= 0, got -1");
+    insta::assert_snapshot!(refused("tollgate:every=-5", None, None), @"policy `tollgate`: invalid value: integer `-5`, expected u64");
+    insta::assert_snapshot!(refused("tollgate:gap=-1.0", None, None), @"policy `tollgate`: `gap` must be finite and >= 0, got -1");
+    insta::assert_snapshot!(refused("batch-split:batch=0", None, None), @"policy `batch-split`: `batch` must be >= 1, got 0");
+    insta::assert_snapshot!(refused("port", Some("knn:k=0"), None), @"estimator `knn`: `k` must be >= 1, got 0");
+    insta::assert_snapshot!(refused("port", Some("knn:weighting=rank"), None), @"estimator `knn`: unknown variant `rank`, expected `uniform` or `similarity`");
+    insta::assert_snapshot!(refused("port", Some("ridge:lambda=-1"), None), @"estimator `ridge`: `lambda` must be finite and > 0, got -1");
+    insta::assert_snapshot!(refused("port", Some("blend:k=0"), None), @"estimator `blend`: `k` must be >= 1, got 0");
+    insta::assert_snapshot!(refused("port", Some("blend:weights=best"), None), @"estimator `blend`: unknown variant `best`, expected `equal` or `learned`");
+    insta::assert_snapshot!(refused("port", None, Some("cutting-plane:smoothing=1.5")), @"solver `cutting-plane`: `smoothing` must be in [0, 1), got 1.5");
+}
+
+#[test]
+fn the_objective_goes_with_the_name() {
+    insta::assert_snapshot!(refused("port:objective=published", None, None), @"policy `port`: `objective` goes with the name: theory is `port`, published `port-reference`");
+    for (name, choice) in [("port", "Theory"), ("port-reference", "Published")] {
+        let made = composed(name, None, None);
+        assert!(format!("{:?}", made.policy).contains(choice), "{:?}", made.policy);
+    }
+}
+
+#[test]
+fn summaries_are_one_line_each() {
+    for preset in POLICIES {
+        let summary = preset.summary;
+        assert!(!summary.is_empty() && summary.len() < 80 && !summary.contains('\n'), "{summary}");
+    }
+}

@@ -143,6 +143,7 @@ impl RouterBuilder<Set<History>, Set<Arc<dyn Fit>>, Set<Arc<dyn Policy>>, Set<Bu
                 remaining: Vec::new(),
                 remaining_estimated: Vec::new(),
             }),
+            buffers: Mutex::new(Vec::new()),
         })
     }
 }
@@ -196,11 +197,11 @@ impl Budget {
             Kind::Pooled(usd) => Budgets::pooled(*usd, models.len())?,
             Kind::PerModel(budgets) => Budgets::per_model(&by_index(budgets, models)?)?,
             Kind::Split { total, split, quality, cost } => {
-                if quality.len() != models.len() || cost.len() != models.len() {
-                    return Err(BuildError::Models {
-                        expected: models.len(),
-                        got: quality.len().min(cost.len()),
-                    });
+                let expected = models.len();
+                for got in [quality.len(), cost.len()] {
+                    if got != expected {
+                        return Err(BuildError::Models { expected, got });
+                    }
                 }
                 let shares = split.shares(quality, cost, seed);
                 Budgets::per_model(&shares.iter().map(|share| share * total).collect::<Vec<_>>())?
@@ -219,7 +220,9 @@ fn by_index(budgets: &[(ModelId, f64)], models: &Models) -> Result<Vec<f64>, Bui
     for (model, usd) in budgets {
         let index = models.index_of(model.as_str());
         let index = index.ok_or_else(|| BuildError::UnknownModel { model: model.clone() })?;
-        by_index[index] = Some(*usd);
+        if by_index[index].replace(*usd).is_some() {
+            return Err(BuildError::TwoBudgets { model: model.clone() });
+        }
     }
     let named = by_index.into_iter().zip(models.iter());
     named
@@ -246,6 +249,12 @@ pub enum BuildError {
     /// A budget for a model that the history does not know.
     #[error("there is a budget for model `{model}`, which is not in the history")]
     UnknownModel {
+        /// The model.
+        model: ModelId,
+    },
+    /// A model with more than one budget.
+    #[error("model `{model}` has two budgets")]
+    TwoBudgets {
         /// The model.
         model: ModelId,
     },

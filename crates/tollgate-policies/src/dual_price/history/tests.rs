@@ -1,0 +1,139 @@
+use tollgate_core::{EstimateTable, Row, Scope};
+
+use super::*;
+use crate::testing::{Left, Oracle, arrival, models};
+
+const QUALITY: [f64; 4] = [0.75, 0.5, 0.25, 1.0];
+const COST: [f64; 4] = [0.5, 0.25, 1.0, 2.0];
+
+/// Two prompts, two models.
+fn history() -> EstimateTable {
+    let mut history = EstimateTable::zeros(2, 2);
+    history.fill(|out| {
+        out.quality.copy_from_slice(&QUALITY);
+        out.cost.copy_from_slice(&COST);
+    });
+    history
+}
+
+/// Plays the arrivals through a pricer of eight, with `left` USD left of 4 and 8 each
+/// time; answers which of them were priced.
+fn play(
+    config: HistoryPricesConfig,
+    solver: &Arc<Oracle>,
+    left: [f64; 2],
+    arrivals: impl IntoIterator<Item = u64>,
+) -> Vec<u64> {
+    let source = config.build(Arc::clone(solver) as Arc<_>).unwrap();
+    let (models, history) = (models(2), history());
+    let mut budgets = Left::per_model(&[4.0, 8.0]);
+    let setup = RunSetup { history: Some(&history), ..budgets.setup(&models, Some(8)) };
+    let mut pricer = source.start(&setup).unwrap();
+    budgets.remaining = left.to_vec();
+    let mut priced = Vec::new();
+    for index in arrivals {
+        let arrival = arrival(index, &[1.0; 2], &[1.0; 2]);
+        let view = budgets.view();
+        match pricer.before(&Progress { arrival: &arrival, budgets: &view }).unwrap() {
+            PriceUpdate::Keep => {}
+            PriceUpdate::Install(_) => panic!("nothing to install"),
+            PriceUpdate::Solve(request) => {
+                let prices = pricer.install(request.run().unwrap());
+                assert_eq!(prices.rows(), [0.25, 0.5]);
+                priced.push(index);
+            }
+        }
+    }
+    priced
+}
+
+fn capacities(solver: &Oracle) -> Vec<Vec<f64>> {
+    let rows = |problem: &Problem| problem.rows().iter().map(|row| row.capacity).collect();
+    solver.asked().iter().map(|(problem, ..)| rows(problem)).collect()
+}
+
+#[test]
+fn prices_are_due_at_the_start_and_every_so_often() {
+    let priced = |every| {
+        let solver = Oracle::priced(&[0.25, 0.5]);
+        let config = HistoryPricesConfig { every, ..HistoryPricesConfig::default() };
+        play(config, &solver, [4.0, 8.0], 0..8)
+    };
+    assert_eq!(priced(3), [0, 3, 6]);
+    assert_eq!(priced(1), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(priced(100), [0]);
+    assert_eq!(priced(0), [0]);
+}
+
+/// The history of 2 stands for the 8, then 4, then 1 arrivals that are left; beyond the
+/// announced 8 there is always one more.
+#[test]
+fn capacities_are_scaled_to_the_history() {
+    let solver = Oracle::priced(&[0.25, 0.5]);
+    let config = HistoryPricesConfig { every: 1, ..HistoryPricesConfig::default() };
+    play(config.clone(), &solver, [2.0, 6.0], [0, 4, 7, 8, 1_000]);
+    let whole_rest = vec![4.0, 12.0];
+    let expected = [vec![0.5, 1.5], vec![1.0, 3.0], whole_rest.clone(), whole_rest.clone()];
+    assert_eq!(capacities(&solver)[..4], expected);
+    assert_eq!(capacities(&solver)[4], whole_rest);
+
+    let overdrawn = Oracle::priced(&[0.25, 0.5]);
+    play(config, &overdrawn, [-1.0, 6.0], [0]);
+    assert_eq!(capacities(&overdrawn), [[0.0, 1.5]], "nothing is less than nothing");
+}
+
+#[test]
+fn the_history_is_what_is_solved_on_from_the_last_warm_state() {
+    let solver = Oracle::priced(&[0.25, 0.5]);
+    let config = HistoryPricesConfig { every: 4, gap: 0.125 };
+    play(config, &solver, [4.0, 8.0], 0..8);
+    let asked = solver.asked();
+    let warm: Vec<bool> = asked.iter().map(|(_, _, warm)| *warm).collect();
+    assert_eq!(warm, [false, true]);
+    for (problem, options, _) in &asked {
+        assert_eq!(problem.table(Meter::Quality).unwrap()[..], QUALITY);
+        assert_eq!(problem.table(Meter::Cost).unwrap()[..], COST);
+        assert_eq!(problem.choice(), Choice::AtMostOne);
+        assert!((options.gap - 0.125).abs() < f64::MIN_POSITIVE);
+    }
+}
+
+fn refused(gap: f64) -> String {
+    let config = HistoryPricesConfig { gap, ..HistoryPricesConfig::default() };
+    config.build(Oracle::priced(&[])).unwrap_err().to_string()
+}
+
+#[test]
+fn knobs_out_of_range_are_refused() {
+    insta::assert_snapshot!(refused(f64::NAN), @"`gap` must be finite and >= 0, got NaN");
+    insta::assert_snapshot!(refused(-1e-9), @"`gap` must be finite and >= 0, got -0.000000001");
+    insta::assert_snapshot!(refused(f64::INFINITY), @"`gap` must be finite and >= 0, got inf");
+    let exact = HistoryPricesConfig { gap: 0.0, ..HistoryPricesConfig::default() };
+    assert!(exact.build(Oracle::priced(&[])).is_ok(), "0 asks for the exact prices");
+}
+
+fn unstarted(budgets: Budgets, horizon: Option<u64>, with_history: bool) -> String {
+    let source = HistoryPricesConfig::default().build(Oracle::priced(&[])).unwrap();
+    assert!(source.needs_history());
+    let (models, history) = (models(2), history());
+    let left = Left::of(budgets);
+    let history = with_history.then_some(&history);
+    let setup = RunSetup { history, ..left.setup(&models, horizon) };
+    let error = source.start(&setup).unwrap_err();
+    match std::error::Error::source(&error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+#[test]
+fn what_it_needs_it_names() {
+    let pooled = || Budgets::pooled(1.0, 2).unwrap();
+    insta::assert_snapshot!(unstarted(pooled(), None, true), @"policy `history(every=100)` needs the number of arrivals in advance");
+    insta::assert_snapshot!(unstarted(pooled(), Some(8), false), @"policy `history(every=100)` needs held-out estimates of the history");
+    let tenants = Budgets::new(pooled().rows().to_vec(), 2, 3).unwrap();
+    insta::assert_snapshot!(unstarted(tenants, Some(8), true), @"policy `history(every=100)` needs budgets without query groups");
+    let tokens = vec![Row::at_most(Meter::Tokens, Scope::all(), 1e6)];
+    let tokens = Budgets::new(tokens, 2, 1).unwrap();
+    insta::assert_snapshot!(unstarted(tokens, Some(8), true), @"the price problem is refused: meter Tokens is used but has no table");
+}

@@ -1,0 +1,54 @@
+use tollgate_core::{Budgets, Meter, Row, Scope};
+
+use super::*;
+use crate::testing::{Left, arrival, rank};
+
+fn best(by: GreedyBy, quality: &[f64], left: &Left) -> (usize, f64) {
+    let cost = vec![1.0; quality.len()];
+    let arrival = arrival(0, quality, &cost);
+    let (entries, unaffordable) = rank(&Greedy::new(by), &arrival, &Prices::unset(), left);
+    assert!(!unaffordable && entries.len() == 1, "one pick, affordable or not: {entries:?}");
+    entries[0]
+}
+
+#[test]
+fn the_highest_score_wins_affordable_or_not() {
+    let gone = Left::per_model(&[0.0; 3]);
+    assert_eq!(best(GreedyBy::Quality, &[0.25, 0.75, 0.5], &gone), (1, 0.75));
+    assert_eq!(best(GreedyBy::Quality, &[0.0; 3], &gone), (0, 0.0));
+}
+
+#[test]
+fn the_largest_estimated_remainder_wins() {
+    let mut left = Left::per_model(&[4.0, 4.0, 4.0]);
+    left.remaining_estimated = vec![-2.0, -0.5, -1.0];
+    // What is really left, 4 each, is not what it looks at.
+    assert_eq!(best(GreedyBy::Budget, &[1.0, 0.0, 0.0], &left), (1, -0.5));
+}
+
+#[test]
+fn the_tightest_of_a_models_rows_counts() {
+    // Models 0 and 1 have 4 and 3 of their own; the pool of 2 binds both, model 2 has 1.
+    let rows = vec![
+        Row::at_most(Meter::Cost, Scope::model(0), 4.0),
+        Row::at_most(Meter::Cost, Scope::model(1), 3.0),
+        Row::at_most(Meter::Cost, Scope::model(2), 1.0),
+        Row::at_most(Meter::Cost, Scope::all(), 2.0),
+    ];
+    let left = Left::of(Budgets::new(rows, 3, 1).unwrap());
+    assert_eq!(best(GreedyBy::Budget, &[0.0; 3], &left), (0, 2.0));
+}
+
+#[test]
+fn ties_go_to_the_lower_index() {
+    let left = Left::per_model(&[1.0, 2.0, 2.0]);
+    assert_eq!(best(GreedyBy::Quality, &[0.5, 0.75, 0.75], &left), (1, 0.75));
+    assert_eq!(best(GreedyBy::Budget, &[0.5, 0.75, 0.75], &left), (1, 2.0));
+}
+
+#[test]
+fn conforms() {
+    for by in [GreedyBy::Quality, GreedyBy::Budget] {
+        tollgate_testkit::policy_conformance::check(&Greedy::new(by));
+    }
+}

@@ -1,0 +1,104 @@
+//! Same seed, same input: same decisions and same results, whatever runs beside them.
+
+use std::sync::Arc;
+
+use tollgate::core::{EstimateTable, Outcome, Query, Scratch, Seed};
+use tollgate::data::Table;
+use tollgate::estimators::Blend;
+use tollgate::policies::DualPrice;
+use tollgate::registry::{self, POLICIES};
+use tollgate::{Budget, Request, Router, presets};
+use tollgate_lab::{Experiment, Options, Silent};
+use tollgate_tests::{compositions, small_table};
+
+/// The results files of every policy, with so many worker threads.
+fn results(threads: usize) -> (String, String) {
+    let policies: Vec<&str> = POLICIES.iter().map(|preset| preset.name).collect();
+    let options =
+        Options { queries: Some(400), seeds: [42, 1, 2].map(Seed).to_vec(), ..Options::default() };
+    let table = small_table();
+    let experiment = Experiment::new("small", &table, options, compositions(&policies)).unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let report = pool.install(|| experiment.run(&Silent)).unwrap();
+    (report.csv().unwrap(), format!("{:#}", report.json()))
+}
+
+#[test]
+fn results_do_not_depend_on_threads_or_on_the_run() {
+    let (csv, json) = results(1);
+    assert_eq!(csv.lines().count(), 1 + 3 * (POLICIES.len() + 2), "a header, policies, oracles");
+    for threads in [2, 2] {
+        let (csv_again, json_again) = results(threads);
+        assert_eq!(csv, csv_again, "{threads} threads");
+        assert_eq!(json, json_again, "{threads} threads");
+    }
+}
+
+/// Routes 300 prompts of the embedded stream, each settled at its true cost.
+fn decisions(router: &Router, table: &Table) -> Vec<(Outcome, u64)> {
+    let n_models = table.models().len();
+    let mut decisions = Vec::new();
+    for row in 2_000..2_300 {
+        let routed = router.route(&Request::new(table.queries().query(row).embedding)).unwrap();
+        if let (Outcome::Served(model), Some(reservation)) =
+            (routed.decision.outcome, routed.reservation)
+        {
+            router.settle(reservation, table.cost()[row * n_models + model]).unwrap();
+        }
+        decisions.push((routed.decision.outcome, routed.decision.score.to_bits()));
+    }
+    decisions
+}
+
+#[test]
+fn the_builder_and_the_registry_make_the_same_router() {
+    let table = Table::embedded();
+    let history = table.history(&(0..2_000).collect::<Vec<_>>()).unwrap();
+    let budget = || Budget::pooled(0.02).horizon(300);
+    let ours: DualPrice = presets::tollgate();
+    let built = Router::builder()
+        .history(history.clone())
+        .estimator(Blend::tollgate())
+        .policy(ours)
+        .budget(budget())
+        .seed(7)
+        .allow_declining()
+        .build()
+        .unwrap();
+    let named = registry::compose(&"tollgate".parse().unwrap(), None, None).unwrap();
+    let named = Router::builder()
+        .history(history)
+        .estimator_arc(named.estimator.unwrap())
+        .policy_arc(named.policy)
+        .budget(budget())
+        .seed(7)
+        .allow_declining()
+        .build()
+        .unwrap();
+    let decided = decisions(&built, &table);
+    assert_eq!(decided, decisions(&named, &table));
+    assert_eq!(built.prices(), named.prices());
+    let served = decided.iter().filter(|(outcome, _)| matches!(outcome, Outcome::Served(_)));
+    let served = served.count();
+    println!("the same {} decisions, {served} served", decided.len());
+    assert!(served > 0 && served < 300, "both outcomes are worth comparing, {served} served");
+}
+
+/// One query estimates as it does in a batch: what replay and service decide on is one thing.
+#[test]
+fn service_and_replay_see_the_same_estimates() {
+    let table = small_table();
+    let options = Options { queries: Some(200), ..Options::default() };
+    let scenario = tollgate_lab::Scenario::prepare(&table, &options, Seed(3)).unwrap();
+    let recipe = compositions(&["tollgate"]).remove(0).estimator.unwrap();
+    let batch = scenario.estimate(recipe.as_ref()).unwrap();
+    let fitted = recipe.fit(scenario.history(), Seed(3)).unwrap();
+    let fitted = Arc::<dyn tollgate::core::Estimator>::from(fitted);
+    for (arrival, &row) in scenario.rows().iter().enumerate() {
+        let mut single = EstimateTable::zeros(1, table.models().len());
+        let query = Query { embedding: table.queries().query(row).embedding };
+        single.fill(|out| fitted.estimate_into(query, &mut Scratch::default(), out)).unwrap();
+        assert_eq!(single.row(0).quality, batch.row(arrival).quality, "arrival {arrival}");
+        assert_eq!(single.row(0).cost, batch.row(arrival).cost, "arrival {arrival}");
+    }
+}

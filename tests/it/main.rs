@@ -1,0 +1,17 @@
+//! End-to-end tests across crates: one module a subject.
+//!
+//! `cargo test -p tollgate-tests -- --nocapture` prints the figures beside the verdicts.
+// `cfg(test)` is always on here; it tells the linter that helpers are tests too.
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod determinism;
+#[cfg(test)]
+mod embedded;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod invariance;
+#[cfg(all(test, feature = "real-streams"))]
+mod real_streams;

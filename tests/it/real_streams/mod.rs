@@ -1,0 +1,4 @@
+//! Recorded answers of real models: what PORT did on them, and what tollgate does.
+
+mod beats_port;
+mod is_port;
