@@ -87,6 +87,14 @@ fn a_name_is_checked_even_where_nobody_uses_it() {
 }
 
 #[test]
+fn a_baseline_is_a_policy_or_an_oracle() {
+    for name in ["port-reference", "port:eps=0.1", "optimum", "approximate-optimum"] {
+        options(&["--baseline", name]).check_baseline().unwrap();
+    }
+    assert!(options(&["--baseline", "prot"]).check_baseline().is_err());
+}
+
+#[test]
 fn options_reach_the_laboratory() {
     let args = ["--queries", "99", "--budget", "0.5", "--pooled", "--order", "cheap-first"];
     let lab = options(&args).lab_options(&Table::embedded()).unwrap();

@@ -112,6 +112,7 @@ fn unknown_names_fail_with_the_list() {
     fails(&["--policy", "port:epsilon=1"], &["unknown field `epsilon`", "`eps`"]);
     fails(&["--split", "even"], &["no budget split is called `even`", "extreme:h"]);
     fails(&["--order", "random"], &["no order is called `random`", "noisy-drift"]);
+    fails(&["--baseline", "prot"], &["no policy is called `prot`", "port-reference"]);
     fails(&["--models", "gpt-nothing"], &["gpt-nothing"]);
     fails(&["--task", "nothing"], &["nothing"]);
     fails(&["--seeds", "one"], &["`one` in --seeds is not a number"]);
