@@ -157,9 +157,9 @@ fn embeddings_that_do_not_fit() {
 
 #[test]
 fn sizes_and_amounts_out_of_range() {
-    insta::assert_snapshot!(Folder::good().refusal(&["--queries", "12"]), @"`n_queries` must be >= 1 and less than the rows, so that a history is left, got 12");
-    insta::assert_snapshot!(refusal(&["--queries", "4000"]), @"`n_queries` must be >= 1 and less than the rows, so that a history is left, got 4000");
-    insta::assert_snapshot!(refusal(&["--queries", "0"]), @"`n_queries` must be >= 1 and less than the rows, so that a history is left, got 0");
+    insta::assert_snapshot!(Folder::good().refusal(&["--queries", "12"]), @"`queries` must be >= 1 and less than the rows, so that a history is left, got 12");
+    insta::assert_snapshot!(refusal(&["--queries", "4000"]), @"`queries` must be >= 1 and less than the rows, so that a history is left, got 4000");
+    insta::assert_snapshot!(refusal(&["--queries", "0"]), @"`queries` must be >= 1 and less than the rows, so that a history is left, got 0");
     insta::assert_snapshot!(refusal(&["--budget=-1"]), @"`budget` must be finite and >= 0, got -1");
     insta::assert_snapshot!(refusal(&["--budget", "nan"]), @"`budget` must be finite and >= 0, got NaN");
     insta::assert_snapshot!(refusal(&["--model-fraction", "0"]), @"`model-fraction` must be in (0, 1], got 0");

@@ -13,5 +13,6 @@ mod embedded;
 mod golden;
 #[cfg(test)]
 mod invariance;
-#[cfg(all(test, feature = "real-streams"))]
+#[cfg(test)]
+#[cfg(feature = "real-streams")]
 mod real_streams;

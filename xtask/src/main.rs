@@ -1,5 +1,7 @@
 //! The project's own chores: `cargo xtask`.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
+
 mod bench;
 mod book;
 mod ci;

@@ -134,13 +134,16 @@ fn compare(stream: &str, table: &Table, variant: &str, options: Options) -> Resu
 }
 
 fn show(line: &Line) -> String {
+    format!("| {} {}", line.stream, cells(line))
+}
+
+fn cells(line: &Line) -> String {
     let ratio = |theirs: f64| {
         if theirs > 0.0 { format!("{:.3}", line.ours / theirs) } else { "-".to_owned() }
     };
     let half_width = line.half_width.map_or_else(|| "-".to_owned(), |w| format!("{w:.1}"));
     format!(
-        "| {} | {} | {} | {:.1} | {:.1} | {:.1} | {} | {} | {:+.1} ± {half_width} |",
-        line.stream,
+        "| {} | {} | {:.1} | {:.1} | {:.1} | {} | {} | {:+.1} ± {half_width} |",
         line.variant,
         line.runs,
         line.reference,
@@ -152,19 +155,30 @@ fn show(line: &Line) -> String {
     )
 }
 
+const PREFACE: &str = "\
+# Where nobody chose the cut
+
+One policy value, unchanged, over seeds that were not used while it was built, random halves of the models, and every single task with at least 400 rows.
+Performance is the mean over runs of `port-reference` (R), `port` (P) and `tollgate` (T).
+The last column is T - P, paired by seed, with its 95 % confidence interval.
+
+This page is written by `cargo xtask variants --data DIR --page`.
+";
+
+/// A section a stream.
 fn page(lines: &[Line]) -> String {
-    let mut page = String::from(
-        "# Where nobody chose the cut\n\n\
-         One policy value, unchanged, over seeds that were not used while it was built, random \
-         halves of the models, and every single task with at least 400 rows.\n\
-         Performance is the mean over runs; the last column is the difference to `port`, paired \
-         by seed, with its 95 % confidence interval.\n\n\
-         This page is written by `cargo xtask variants --data DIR --page`.\n\n\
-         | stream | variant | runs | port-reference | port | tollgate | / reference | / port | - port |\n\
-         |---|---|---|---|---|---|---|---|---|\n",
-    );
+    let mut page = PREFACE.to_owned();
+    let mut stream = "";
     for line in lines {
-        let _ = writeln!(page, "{}", show(line));
+        if line.stream != stream {
+            stream = &line.stream;
+            let _ = write!(
+                page,
+                "\n## {stream}\n\n| variant | runs | R | P | T | T / R | T / P | T - P |\n\
+                 |---|---:|---:|---:|---:|---:|---:|---:|\n"
+            );
+        }
+        let _ = writeln!(page, "{}", cells(line));
     }
     page
 }

@@ -28,7 +28,7 @@ pub struct ReplayOptions {
     #[arg(long, value_name = "FILE")]
     pub splits: Option<PathBuf>,
     /// Total budget, as a multiple of what the cheapest model costs on the stream.
-    #[arg(long, default_value_t = 1.0, value_name = "X")]
+    #[arg(long, default_value_t = 1.0, value_name = "X", allow_negative_numbers = true)]
     pub budget: f64,
     /// How the total is split over models: weighted, cost, perf, uniform, random, extreme:h.
     #[arg(long, default_value = "weighted", value_name = "SPLIT")]
@@ -42,7 +42,7 @@ pub struct ReplayOptions {
     /// A random share of the models, another for each seed.
     #[arg(long, conflicts_with = "models", value_name = "F")]
     pub model_fraction: Option<f64>,
-    /// Only the rows whose eval_name this is.
+    /// Only the rows whose `eval_name` this is.
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
     /// Arrival order: split, as-given, shuffled, ascending-density, descending-density,

@@ -1,6 +1,6 @@
 //! The rows that are known before traffic starts, and what is left of them.
 
-use crate::{Estimates, Meter, ProblemError, Row, Scope, Sense};
+use crate::{Estimates, Meter, ModelMask, ProblemError, Row, Scope, Sense};
 
 /// The capacities of a run: `<=` rows on what is consumed (cost, tokens, queries).
 ///
@@ -21,8 +21,8 @@ impl Budgets {
     /// Any set of rows, for models `0..n_models` and query groups `0..n_groups`.
     ///
     /// # Errors
-    /// [`ProblemError`] when a row is not a `<=` row on something consumed, or its
-    /// capacity is negative, NaN or infinite.
+    /// [`ProblemError`] when a row is not a `<=` row on something consumed, its capacity is
+    /// negative, NaN or infinite, or it speaks of a model or group that does not exist.
     pub fn new(rows: Vec<Row>, n_models: usize, n_groups: usize) -> Result<Self, ProblemError> {
         for (index, row) in rows.iter().enumerate() {
             if row.sense != Sense::AtMost || row.meter == Meter::Quality {
@@ -30,6 +30,17 @@ impl Budgets {
             }
             if !(row.capacity >= 0.0 && row.capacity.is_finite()) {
                 return Err(ProblemError::Capacity { row: index, got: row.capacity });
+            }
+            // Such a row would bind nothing, and its budget would protect nothing.
+            if let ModelMask::One(model) = row.scope.models
+                && model >= n_models
+            {
+                return Err(ProblemError::RowModel { row: index, model, n_models });
+            }
+            if let Some(group) = row.scope.group
+                && group as usize >= n_groups
+            {
+                return Err(ProblemError::RowGroup { row: index, group, n_groups });
             }
         }
         let mut offsets = vec![0];

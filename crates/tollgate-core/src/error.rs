@@ -176,6 +176,16 @@ pub enum ProblemError {
         /// How many there are.
         n_models: usize,
     },
+    /// A row about a query group that is not there.
+    #[error("row {row} is about query group {group}, there are {n_groups}")]
+    RowGroup {
+        /// The row.
+        row: usize,
+        /// The group.
+        group: u32,
+        /// How many there are.
+        n_groups: usize,
+    },
     /// A row that can't be a budget.
     #[error("row {row} is not a budget: budgets are `<=` rows on cost, tokens or queries")]
     NotABudget {

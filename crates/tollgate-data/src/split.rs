@@ -25,7 +25,7 @@ impl Split {
     pub fn random(n_rows: usize, n_queries: usize, seed: Seed) -> Result<Self, ParamError> {
         if n_queries == 0 || n_queries >= n_rows {
             let rule = ">= 1 and less than the rows, so that a history is left";
-            return Err(ParamError { field: "n_queries", rule, got: n_queries as f64 });
+            return Err(ParamError { field: "queries", rule, got: n_queries as f64 });
         }
         let mut rows: Vec<usize> = (0..n_rows).collect();
         seed.stream(Purpose::Split, 0).shuffle(&mut rows);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tollgate::core::{
-    Budgets, EstimateTable, Estimator, Fit, History, Models, Purpose, Scratch, Seed,
+    Budgets, EstimateTable, Estimator, Fit, History, ModelId, Models, Purpose, Scratch, Seed,
 };
 use tollgate::data::order::{by_key, shuffled};
 use tollgate::data::{Split, Table};
@@ -231,7 +231,7 @@ fn random_models(table: &Table, fraction: f64, seed: Seed) -> Result<Table, LabE
     if !(fraction > 0.0 && fraction <= 1.0) {
         return Err(LabError::Option { name: "model-fraction", rule: "in (0, 1]", got: fraction });
     }
-    let mut names: Vec<&str> = table.models().iter().map(|model| model.as_str()).collect();
+    let mut names: Vec<&str> = table.models().iter().map(ModelId::as_str).collect();
     seed.stream(Purpose::ModelSubset, 0).shuffle(&mut names);
     #[expect(
         clippy::cast_possible_truncation,

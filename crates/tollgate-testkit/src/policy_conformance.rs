@@ -193,13 +193,11 @@ fn prices_of(
         history: policy.needs_history().then_some(&case.history),
         seed: SEED,
     });
-    let pricer = match pricer {
-        Ok(pricer) => pricer,
-        Err(PolicyError::Needs { .. } | PolicyError::Problem(_)) => return None,
-        Err(error) => panic!("{context} can't start: {error}"),
-    };
+    if let Err(PolicyError::Needs { .. } | PolicyError::Problem(_)) = pricer {
+        return None;
+    }
     let mut prices = Prices::unset();
-    let Some(mut pricer) = pricer else { return Some(prices) };
+    let Some(mut pricer) = pricer.expect(context) else { return Some(prices) };
     for index in 0..ARRIVALS / 2 {
         step(pricer.as_mut(), case, index, observed, &mut prices, context);
     }
@@ -243,7 +241,6 @@ fn step(
         quality,
     };
     match observed {
-        Observed::Never => {}
         Observed::InTime => pricer.observe(&feedback(index, Some(0.5))),
         Observed::LateAndReversed if index % 10 == 9 => {
             for late in (index - 9..=index).rev().filter(|late| late % 3 != 0) {
@@ -251,7 +248,7 @@ fn step(
             }
             pricer.observe(&feedback(index, None));
         }
-        Observed::LateAndReversed => {}
+        Observed::LateAndReversed | Observed::Never => {}
     }
 }
 

@@ -1,4 +1,6 @@
-//! Ten prompts of the embedded stream through a router with a dollar cent to spend.
+//! Ten prompts of the embedded stream through a router with one cent to spend.
+
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use tollgate::prelude::*;
 

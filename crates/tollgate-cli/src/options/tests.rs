@@ -29,16 +29,16 @@ fn seeds_are_numbers_and_ranges_in_the_order_given() {
 #[test]
 fn seeds_that_are_none() {
     let refused = |list: &str| format!("{:#}", parse_seeds(list).unwrap_err());
-    insta::assert_snapshot!(refused(""), @"");
-    insta::assert_snapshot!(refused("1,,2"), @"");
-    insta::assert_snapshot!(refused("one"), @"");
-    insta::assert_snapshot!(refused("-1"), @"");
-    insta::assert_snapshot!(refused("1.."), @"");
-    insta::assert_snapshot!(refused("1..2..3"), @"");
-    insta::assert_snapshot!(refused("4..3"), @"");
-    insta::assert_snapshot!(refused("1,2,1"), @"");
-    insta::assert_snapshot!(refused("1..5,3"), @"");
-    insta::assert_snapshot!(refused("0..18446744073709551615"), @"");
+    insta::assert_snapshot!(refused(""), @"`` in --seeds is not a number: cannot parse integer from empty string");
+    insta::assert_snapshot!(refused("1,,2"), @"`` in --seeds is not a number: cannot parse integer from empty string");
+    insta::assert_snapshot!(refused("one"), @"`one` in --seeds is not a number: invalid digit found in string");
+    insta::assert_snapshot!(refused("-1"), @"`-1` in --seeds is not a number: invalid digit found in string");
+    insta::assert_snapshot!(refused("1.."), @"`` in --seeds is not a number: cannot parse integer from empty string");
+    insta::assert_snapshot!(refused("1..2..3"), @"`2..3` in --seeds is not a number: invalid digit found in string");
+    insta::assert_snapshot!(refused("4..3"), @"`4..3` in --seeds is an empty range");
+    insta::assert_snapshot!(refused("1,2,1"), @"seed 1 is given twice in --seeds");
+    insta::assert_snapshot!(refused("1..5,3"), @"seed 3 is given twice in --seeds");
+    insta::assert_snapshot!(refused("0..18446744073709551615"), @"`0..18446744073709551615` in --seeds is more than 1000000 seeds");
 }
 
 /// `policy/estimator/solver`, `-` where there is none.
@@ -80,10 +80,10 @@ fn a_repeated_estimator_makes_a_product_and_pinned_ones_appear_once() {
 #[test]
 fn a_name_is_checked_even_where_nobody_uses_it() {
     let refused = |args: &[&str]| options(args).compositions().unwrap_err().to_string();
-    insta::assert_snapshot!(refused(&["--policy", "random", "--estimator", "oracle"]), @"");
-    insta::assert_snapshot!(refused(&["--policy", "random", "--solver", "guess"]), @"");
-    insta::assert_snapshot!(refused(&["--policy", "guess"]), @"");
-    insta::assert_snapshot!(refused(&["--policy", "port:eps=7"]), @"");
+    insta::assert_snapshot!(refused(&["--policy", "random", "--estimator", "oracle"]), @"no estimator is called `oracle`; there are knn, ridge, blend");
+    insta::assert_snapshot!(refused(&["--policy", "random", "--solver", "guess"]), @"no solver is called `guess`; there are cutting-plane");
+    insta::assert_snapshot!(refused(&["--policy", "guess"]), @"no policy is called `guess`; there are random, greedy-perf, greedy-cost, knn-perf, knn-cost, batch-split, port-reference, port, tollgate");
+    insta::assert_snapshot!(refused(&["--policy", "port:eps=7"]), @"policy `port`: `eps` must be in (0, 1], got 7");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The program, run as a user runs it.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop there")]
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -96,7 +98,7 @@ fn the_table_and_the_files() {
 /// What is wrong is said on stderr, with the names there are, and the program fails.
 #[track_caller]
 fn fails(args: &[&str], needles: &[&str]) {
-    let output = replay(args);
+    let output = tollgate(&[&["replay"], args].concat());
     assert!(!output.status.success(), "{args:?} is accepted");
     assert_eq!(output.stdout, b"", "{args:?}");
     for needle in needles {
@@ -116,7 +118,7 @@ fn unknown_names_fail_with_the_list() {
     fails(&["--models", "gpt-nothing"], &["gpt-nothing"]);
     fails(&["--task", "nothing"], &["nothing"]);
     fails(&["--seeds", "one"], &["`one` in --seeds is not a number"]);
-    fails(&["--budget", "-1"], &["budget"]);
+    fails(&["--budget=-1"], &["`budget` must be finite and >= 0, got -1"]);
     fails(&["--data", "/nowhere/at/all"], &["/nowhere/at/all"]);
 }
 

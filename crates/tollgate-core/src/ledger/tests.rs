@@ -102,6 +102,14 @@ fn refusals() {
         @"row 0 is not a budget: budgets are `<=` rows on cost, tokens or queries"
     );
     insta::assert_snapshot!(
+        Budgets::new(vec![Row::at_most(Meter::One, Scope::model(3), 1.0)], 2, 1).unwrap_err(),
+        @"row 0 is about model 3, there are 2"
+    );
+    insta::assert_snapshot!(
+        Budgets::new(vec![Row::at_most(Meter::One, Scope::group(1), 1.0)], 2, 1).unwrap_err(),
+        @"row 0 is about query group 1, there are 1"
+    );
+    insta::assert_snapshot!(
         Budgets::per_model(&[1.0, -1.0]).unwrap_err(),
         @"the capacity of row 1 must be finite, and >= 0 in a budget, got -1"
     );

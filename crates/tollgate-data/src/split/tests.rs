@@ -56,10 +56,10 @@ fn refused_sizes() {
     let message = |n_rows, n| Split::random(n_rows, n, Seed(1)).unwrap_err().to_string();
     insta::assert_snapshot!(
         message(5, 0),
-        @"`n_queries` must be >= 1 and less than the rows, so that a history is left, got 0");
+        @"`queries` must be >= 1 and less than the rows, so that a history is left, got 0");
     insta::assert_snapshot!(
         message(5, 5),
-        @"`n_queries` must be >= 1 and less than the rows, so that a history is left, got 5");
+        @"`queries` must be >= 1 and less than the rows, so that a history is left, got 5");
     assert!(Split::random(0, 0, Seed(1)).is_err());
     assert!(Split::random(2, 1, Seed(1)).is_ok());
 }

@@ -24,7 +24,7 @@ pub struct Ratios {
 pub const PUBLISHED: Ratios =
     Ratios { performance: Some(3.55), ppc: Some(1.85), throughput: Some(4.25) };
 
-/// The same without the two rows of fine-tuned RoBERTa classifiers.
+/// The same without the two rows of fine-tuned `RoBERTa` classifiers.
 pub const PUBLISHED_WITHOUT_ROBERTA: Ratios =
     Ratios { performance: Some(2.23), ppc: Some(1.71), throughput: Some(2.30) };
 

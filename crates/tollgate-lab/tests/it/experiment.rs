@@ -59,7 +59,7 @@ fn every_estimator_solver_and_policy_replays() {
         assert!(metrics.served > 0 && metrics.performance > 0.0, "{entrant:?}: {metrics:?}");
         assert!(metrics.performance <= cell.lp_bound + 1e-6, "{entrant:?} beats the bound");
         let rp = cell.rp.unwrap();
-        assert!(rp > 0.0 && rp < 150.0, "{entrant:?}: {rp}");
+        assert!(rp > 0.0 && (entrant.oracle || rp < 150.0), "{entrant:?}: {rp}");
     }
 }
 
@@ -146,5 +146,5 @@ fn refusals() {
     insta::assert_snapshot!(experiment.run(&Silent).unwrap_err(), @"the splits file has no seed 8");
     let rich = hand::options(1e8, BudgetLayout::Pooled);
     let experiment = Experiment::new("hand", &hand::table(), rich, Vec::new()).unwrap();
-    insta::assert_snapshot!(experiment.run(&Silent).unwrap_err(), @"");
+    insta::assert_snapshot!(experiment.run(&Silent).unwrap_err(), @"the capacity of row 0 is beyond what an account can hold: 300000000");
 }

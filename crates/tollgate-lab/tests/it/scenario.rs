@@ -133,18 +133,18 @@ fn refusals() {
     };
     insta::assert_snapshot!(with(&|o| o.budget = f64::NAN), @"`budget` must be finite and >= 0, got NaN");
     insta::assert_snapshot!(with(&|o| o.budget = -1.0), @"`budget` must be finite and >= 0, got -1");
-    insta::assert_snapshot!(refused(&fraction(f64::NAN)), @"");
-    insta::assert_snapshot!(refused(&fraction(0.0)), @"");
-    insta::assert_snapshot!(refused(&fraction(1.5)), @"");
-    insta::assert_snapshot!(with(&|o| o.splits = Some(BTreeMap::new())), @"");
-    insta::assert_snapshot!(with(&|o| o.queries = Some(0)), @"");
-    insta::assert_snapshot!(with(&|o| o.queries = Some(4)), @"");
+    insta::assert_snapshot!(refused(&fraction(f64::NAN)), @"`model-fraction` must be in (0, 1], got NaN");
+    insta::assert_snapshot!(refused(&fraction(0.0)), @"`model-fraction` must be in (0, 1], got 0");
+    insta::assert_snapshot!(refused(&fraction(1.5)), @"`model-fraction` must be in (0, 1], got 1.5");
+    insta::assert_snapshot!(with(&|o| o.splits = Some(BTreeMap::new())), @"the splits file has no seed 7");
+    insta::assert_snapshot!(with(&|o| o.queries = Some(0)), @"`queries` must be >= 1 and at most the stream of the splits file, got 0");
+    insta::assert_snapshot!(with(&|o| o.queries = Some(4)), @"`queries` must be >= 1 and at most the stream of the splits file, got 4");
     let seeded = |queries| refused(&Options { queries: Some(queries), ..Options::default() });
-    insta::assert_snapshot!(seeded(0), @"");
-    insta::assert_snapshot!(seeded(4), @"");
+    insta::assert_snapshot!(seeded(0), @"`queries` must be >= 1 and less than the rows, so that a history is left, got 0");
+    insta::assert_snapshot!(seeded(4), @"`queries` must be >= 1 and less than the rows, so that a history is left, got 4");
     let beyond = Split { stream: vec![9], history: vec![3] };
     let beyond = BTreeMap::from([(7, beyond)]);
-    insta::assert_snapshot!(with(&|o| o.splits = Some(beyond.clone())), @"");
+    insta::assert_snapshot!(with(&|o| o.splits = Some(beyond.clone())), @"`hand` has no row 9; it has 4");
 }
 
 #[test]

@@ -170,9 +170,10 @@ fn conforms() {
             dual_prices.push(DualPrice::new("prefix", prefix).guard(guard));
         }
         for policy in &dual_prices {
-            match guard.falls_back() {
-                true => policy_conformance::check_falling_back(policy),
-                false => policy_conformance::check(policy),
+            if guard.falls_back() {
+                policy_conformance::check_falling_back(policy);
+            } else {
+                policy_conformance::check(policy);
             }
         }
     }

@@ -242,7 +242,7 @@ fn four_threads_never_overspend() {
             move || {
                 let mut served = 0;
                 for prompt in 0..200 {
-                    let embedding = if (thread + prompt) % 2 == 0 { &NEAR } else { &FAR };
+                    let embedding = if (thread + prompt).is_multiple_of(2) { &NEAR } else { &FAR };
                     let routed = router.route(&Request::new(embedding)).unwrap();
                     let [account] = router.ledger().accounts()[..] else { panic!("one account") };
                     assert!(account.spent + account.reserved <= account.limit, "{account:?}");
