@@ -213,7 +213,7 @@ fn reprice(
                 warn!(status = %solution.status, gap = solution.gap, "prices are not optimal");
             }
             let (iterations, gap) = (solution.iterations, solution.gap);
-            *prices = debug_span!("install").in_scope(|| pricer.install(solution));
+            *prices = debug_span!("install prices").in_scope(|| pricer.install(solution));
             *solving += start.elapsed();
             debug!(iterations, gap, "installed prices");
         }
