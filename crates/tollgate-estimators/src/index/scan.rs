@@ -10,20 +10,33 @@
 //! # Method
 //!
 //! (1) in the canonical dot product decides, but it is not computed for every row. Every
-//! row is *screened* with an `f32` dot product, whose cosine is within `e` of (1); a row
-//! that is more than `2 e` below the `k`-th best of the screen has `k` rows above it in
-//! (1) as well, and is dropped; the few that are left are scored by (1). For `d = 384`
-//! `e` is `2.3e-5`. However the screen orders its sums, the answer is the same bit for
-//! bit, so one query screens row by row (bound by memory), and a block of queries by
-//! matrix products, 256 x 1024 at a time, several times faster a query.
+//! row is *screened*: something cheaper gives numbers between which (1) must lie. A row
+//! whose upper bound is below the `k`-th best lower bound has `k` rows above it in (1),
+//! and is dropped. Those that are left are scored by (1) from the highest upper bound on,
+//! until it is below the `k`-th best score. Whatever the screen, the answer is the same
+//! bit for bit. There are three:
 //!
-//! Cost: `O(n d)` a query, plus `O(d)` for each candidate; no build, no memory of its own
-//! but one number a row.
+//! * One query goes over *codes*, one byte a dimension, whose page proves the bound: a
+//!   quarter of the memory, which is what a scan waits for. The codes are made when
+//!   the index is, and only for dimensions from 64 to 4096 and from 256 rows on.
+//! * Without codes, one query goes row by row in `f32`; cosines are within `e` of (1),
+//!   for `d = 384` `2.4e-5`.
+//! * A block of queries takes matrix products in `f32`, 256 x 1024 at a time.
+//!
+//! Where more than a few rows stay after the codes (near copies), `f32` sorts them out
+//! before (1) does.
+//!
+//! Cost: `O(n d)` a query, plus `O(d)` for each candidate. The codes take `n d` bytes, a
+//! quarter of the memory of the embeddings, and one pass to make.
 //!
 //! # Limits
 //!
 //! Where a length leaves the range in which `f32` products are safe (below 2e-10 or
 //! above 4e9), the screen is left out and (1) is computed for every row.
+
+mod codes;
+mod kernel;
+mod selection;
 
 use std::sync::Arc;
 
@@ -31,13 +44,27 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use tollgate_core::{EstimateError, FitError, History, ParamError, Queries, Query, Scratch};
 
+use self::codes::Codes;
+use self::selection::{Candidate, Run, Selection, small};
 use super::{Index, RowSets};
 use crate::vector::{F32_LENGTHS, checked_norm, dot, dot_f32, dot_f32_error, inverse_norms};
 
 /// Rows a matrix product: 1024 rows of 384 `f32` are 1.5 MB, a second-level cache.
 const ROW_BLOCK: usize = 1024;
 
-/// Compares every row; exact, without a build.
+/// Rows that one query is compared with at a time; their bounds stay on the stack.
+const ROW_TILE: usize = 256;
+
+/// Sets that are selected for in one pass; more of them take more passes.
+const SET_GROUP: usize = 64;
+
+/// From how many rows on codes pay for the coding of the query.
+const MIN_CODED_ROWS: usize = 256;
+
+/// Candidates of the codes that go straight to (1).
+const FEW: usize = 64;
+
+/// Compares every row; exact.
 #[derive(Clone, Debug)]
 pub struct ExactScan {
     /// Row-major `(n_rows, dim)`.
@@ -45,8 +72,12 @@ pub struct ExactScan {
     dim: usize,
     /// `1 / |x_r|`.
     inverse_norms: Vec<f64>,
-    /// `e` of the screen; infinite where lengths are beyond it.
+    /// The same in `f32`; of no use where the lengths are beyond the screen.
+    inverse_norms_f32: Vec<f32>,
+    /// `e` of the `f32` screens; infinite where lengths are beyond them.
     error: f64,
+    /// What one query is screened with, if there is anything to gain.
+    codes: Option<Arc<Codes>>,
 }
 
 impl ExactScan {
@@ -55,14 +86,28 @@ impl ExactScan {
     /// # Errors
     /// [`FitError::ZeroVector`] names the first embedding without a direction.
     pub fn new(history: &History) -> Result<Self, FitError> {
+        let coded = history.len() >= MIN_CODED_ROWS && codes::DIMS.contains(&history.dim());
+        Self::with_codes(history, coded)
+    }
+
+    /// With codes or without, which decides nothing but the time.
+    fn with_codes(history: &History, coded: bool) -> Result<Self, FitError> {
         let inverse_norms = inverse_norms(history)?;
         if u32::try_from(history.len()).is_err() {
             let got = history.len() as f64;
             return Err(ParamError { field: "rows", rule: "below 2^32", got }.into());
         }
+        let rows = history.embeddings().clone();
+        let dim = history.dim();
         let screened = inverse_norms.iter().all(|inverse| F32_LENGTHS.contains(&(1.0 / inverse)));
-        let error = if screened { dot_f32_error(history.dim()) } else { f64::INFINITY };
-        Ok(Self { rows: history.embeddings().clone(), dim: history.dim(), inverse_norms, error })
+        // The cosine takes five roundings more than the product: of both inverse lengths,
+        // of both products with them, and of the bound.
+        let roundings = 5.1 / f64::from(1 << 24);
+        let error = if screened { dot_f32_error(dim) + roundings } else { f64::INFINITY };
+        let codes = (coded && error.is_finite())
+            .then(|| Arc::new(Codes::new(&rows, dim, &inverse_norms)));
+        let inverse_norms_f32 = inverse_norms.iter().map(|&inverse| narrow(inverse)).collect();
+        Ok(Self { rows, dim, inverse_norms, inverse_norms_f32, error, codes })
     }
 
     fn row(&self, row: usize) -> &[f32] {
@@ -74,18 +119,101 @@ impl ExactScan {
         dot(query, self.row(row)) * self.inverse_norms[row] * inverse_norm
     }
 
-    /// From the candidates of the screen to the `k` nearest.
-    fn refine(&self, query: &[f32], norm: f64, k: usize, scored: &mut Vec<(f64, u32)>) {
+    /// The cosine in `f32`, plus `e`: an upper bound of (1).
+    fn upper(&self, query: &[f32], inverse_norm: f32, row: usize) -> f32 {
+        let product = dot_f32(query, self.row(row)) * self.inverse_norms_f32[row];
+        product * inverse_norm + narrow(self.error)
+    }
+
+    /// Whether queries of such a length can be screened.
+    fn screens(&self, norm: f64) -> bool {
+        self.error.is_finite() && F32_LENGTHS.contains(&norm)
+    }
+
+    /// Upper less lower bound of the `f32` screens.
+    fn gap(&self) -> f64 {
+        2.0 * self.error
+    }
+
+    /// One query, every row by (1).
+    fn unscreened(
+        &self,
+        query: &[f32],
+        norm: f64,
+        k: usize,
+        sets: &RowSets,
+        exclude: Option<u32>,
+        scratch: &mut Scratch,
+    ) {
+        let mut all = std::mem::take(&mut scratch.floats);
+        all.clear();
+        all.extend((0..self.n_rows()).map(|row| self.similarity(query, 1.0 / norm, row)));
+        for set in 0..sets.n_sets() {
+            let scored = &mut scratch.child(set).scored;
+            scored.clear();
+            let rows = (0..self.n_rows())
+                .filter(|&row| sets.contains(set, row) && exclude != Some(small(row)));
+            scored.extend(rows.map(|row| (all[row], small(row))));
+            keep_nearest(k, scored);
+        }
+        scratch.floats = all;
+    }
+
+    /// One query, screened in tiles: `uppers(first, out)` overwrites `out` with the bounds
+    /// of the rows from `first` on. Leaves the candidates of each set.
+    fn screened(
+        &self,
+        k: usize,
+        sets: &RowSets,
+        exclude: Option<u32>,
+        scratch: &mut Scratch,
+        mut uppers: impl FnMut(usize, &mut [f32]),
+        gap: impl Fn(u32) -> f64,
+    ) {
+        let mut bounds = [0.0; ROW_TILE];
+        for group in (0..sets.n_sets()).step_by(SET_GROUP) {
+            let group = group..(group + SET_GROUP).min(sets.n_sets());
+            let mut selections = [Selection::new(k); SET_GROUP];
+            for set in group.clone() {
+                scratch.child(set).scored.clear();
+            }
+            for first in (0..self.n_rows()).step_by(ROW_TILE) {
+                let bounds = &mut bounds[..ROW_TILE.min(self.n_rows() - first)];
+                uppers(first, bounds);
+                for (set, selection) in group.clone().zip(&mut selections) {
+                    let run = Run { first, uppers: bounds, mask: sets.mask(set), exclude };
+                    selection.offer(run, &gap, &mut scratch.child(set).scored);
+                }
+            }
+            for (set, selection) in group.zip(&mut selections) {
+                selection.compact(&gap, &mut scratch.child(set).scored);
+            }
+        }
+    }
+
+    /// From candidates with upper bounds to the `k` nearest.
+    fn refine(&self, query: &[f32], norm: f64, k: usize, scored: &mut Vec<Candidate>) {
         let inverse_norm = 1.0 / norm;
-        for (similarity, row) in scored.iter_mut() {
-            *similarity = self.similarity(query, inverse_norm, *row as usize);
-        }
-        let nearer = |a: &(f64, u32), b: &(f64, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-        if k < scored.len() {
-            scored.select_nth_unstable_by(k, nearer);
-            scored.truncate(k);
-        }
         scored.sort_unstable_by(nearer);
+        // `scored[..done]` holds scores, the rest bounds, the highest first.
+        let mut done = 0;
+        while done < scored.len() {
+            // As many again as are wanted: the selection below costs no more than that.
+            let next = (done + k.max(8)).min(scored.len());
+            for (similarity, row) in &mut scored[done..next] {
+                *similarity = self.similarity(query, inverse_norm, *row as usize);
+            }
+            done = next;
+            if k < done {
+                let (_, worst, _) = scored[..done].select_nth_unstable_by(k - 1, nearer);
+                let worst = worst.0;
+                let still = scored[done..].partition_point(|bound| bound.0 >= worst);
+                scored.copy_within(done..done + still, k);
+                scored.truncate(k + still);
+                done = k;
+            }
+        }
+        keep_nearest(k, scored);
     }
 }
 
@@ -112,28 +240,36 @@ impl Index for ExactScan {
     ) -> Result<(), EstimateError> {
         let query = query.embedding;
         let norm = checked_norm(query, self.dim)?;
-        let inverse_norm = 1.0 / norm;
-        let mut screen = std::mem::take(&mut scratch.floats);
-        screen.clear();
-        let rows = self.rows.chunks_exact(self.dim).zip(&self.inverse_norms);
-        let error = if F32_LENGTHS.contains(&norm) && self.error.is_finite() {
-            screen.extend(
-                rows.map(|(row, inverse)| f64::from(dot_f32(query, row)) * inverse * inverse_norm),
-            );
-            self.error
+        if !self.screens(norm) {
+            self.unscreened(query, norm, k, sets, exclude, scratch);
+            return Ok(());
+        }
+        let inverse_norm = narrow(1.0 / norm);
+        if let Some(codes) = &self.codes {
+            let coded = codes.query(query, 1.0 / norm);
+            let mut products = [0; ROW_TILE];
+            let uppers = |first, out: &mut [f32]| {
+                codes.uppers(&coded, first, &mut products[..out.len()], out);
+            };
+            self.screened(k, sets, exclude, scratch, uppers, |row| codes.gap(&coded, row));
         } else {
-            screen.extend((0..self.n_rows()).map(|row| self.similarity(query, inverse_norm, row)));
-            0.0
-        };
+            let uppers = |first, out: &mut [f32]| {
+                for (row, upper) in (first..).zip(out) {
+                    *upper = self.upper(query, inverse_norm, row);
+                }
+            };
+            self.screened(k, sets, exclude, scratch, uppers, |_| self.gap());
+        }
         for set in 0..sets.n_sets() {
             let scored = &mut scratch.child(set).scored;
-            scored.clear();
-            let mut selection = Selection::new(k, error);
-            selection.offer(&screen, 0, sets.mask(set), exclude, scored);
-            selection.compact(scored);
+            if self.codes.is_some() && scored.len() > FEW.max(2 * k) {
+                for (upper, row) in scored.iter_mut() {
+                    *upper = f64::from(self.upper(query, inverse_norm, *row as usize));
+                }
+                Selection::new(k).compact(|_| self.gap(), scored);
+            }
             self.refine(query, norm, k, scored);
         }
-        scratch.floats = screen;
         Ok(())
     }
 
@@ -150,14 +286,14 @@ impl Index for ExactScan {
             .map(|index| checked_norm(queries.query(index).embedding, self.dim))
             .collect::<Result<Vec<f64>, _>>()?;
         let exclude = |index: usize| exclude_from.map(|first| first + small(index));
-        if !self.error.is_finite() || !norms.iter().all(|norm| F32_LENGTHS.contains(norm)) {
+        if !norms.iter().all(|&norm| self.screens(norm)) {
             for index in 0..n_queries {
                 let child = scratch.child(index);
                 self.nearest_into(queries.query(index), k, sets, exclude(index), child)?;
             }
             return Ok(());
         }
-        let mut selections = vec![Selection::new(k, self.error); n_queries * sets.n_sets()];
+        let mut selections = vec![Selection::new(k); n_queries * sets.n_sets()];
         for index in 0..n_queries {
             for set in 0..sets.n_sets() {
                 scratch.child(index).child(set).scored.clear();
@@ -166,7 +302,6 @@ impl Index for ExactScan {
         let left = &queries.embeddings[..n_queries * self.dim];
         let left = MatRef::from_row_major_slice(left, n_queries, self.dim);
         let mut products = vec![0.0_f32; n_queries * ROW_BLOCK];
-        let mut screen = Vec::with_capacity(ROW_BLOCK);
         for (block, rows) in self.rows.chunks(ROW_BLOCK * self.dim).enumerate() {
             let first = block * ROW_BLOCK;
             let n_rows = rows.len() / self.dim;
@@ -179,25 +314,18 @@ impl Index for ExactScan {
                 1.0,
                 Par::Seq,
             );
-            let inverse_norms = &self.inverse_norms[first..first + n_rows];
-            for (index, products) in products.chunks_exact(n_rows).enumerate() {
-                let inverse_norm = 1.0 / norms[index];
-                screen.clear();
-                screen.extend(
-                    products
-                        .iter()
-                        .zip(inverse_norms)
-                        .map(|(&product, inverse)| f64::from(product) * inverse * inverse_norm),
-                );
+            let inverse_norms = &self.inverse_norms_f32[first..first + n_rows];
+            for (index, products) in products.chunks_exact_mut(n_rows).enumerate() {
+                let (inverse_norm, error) = (narrow(1.0 / norms[index]), narrow(self.error));
+                for (product, inverse) in products.iter_mut().zip(inverse_norms) {
+                    *product = *product * inverse * inverse_norm + error;
+                }
                 for set in 0..sets.n_sets() {
-                    let mask = sets.mask(set).map(|mask| &mask[first..first + n_rows]);
-                    selections[index * sets.n_sets() + set].offer(
-                        &screen,
-                        first,
-                        mask,
-                        exclude(index),
-                        &mut scratch.child(index).child(set).scored,
-                    );
+                    let mask = sets.mask(set);
+                    let run = Run { first, uppers: products, mask, exclude: exclude(index) };
+                    let scored = &mut scratch.child(index).child(set).scored;
+                    let selection = &mut selections[index * sets.n_sets() + set];
+                    selection.offer(run, |_| self.gap(), scored);
                 }
             }
         }
@@ -205,7 +333,7 @@ impl Index for ExactScan {
             let query = queries.query(index).embedding;
             for set in 0..sets.n_sets() {
                 let scored = &mut scratch.child(index).child(set).scored;
-                selections[index * sets.n_sets() + set].compact(scored);
+                selections[index * sets.n_sets() + set].compact(|_| self.gap(), scored);
                 self.refine(query, norms[index], k, scored);
             }
         }
@@ -213,74 +341,24 @@ impl Index for ExactScan {
     }
 }
 
-/// Keeps every row that may be among the `k` nearest, as the screen goes by.
-#[derive(Clone, Copy, Debug)]
-struct Selection {
-    k: usize,
-    /// `2 e`: what separates two rows whose order the screen is sure of.
-    slack: f64,
-    /// Rows below are out: the `k`-th best of the screen so far, less the slack.
-    threshold: f64,
-    /// Candidates that may pile up before the threshold is raised. Grows with the
-    /// number of those that stay, so that `n` equal rows do not cost `n^2`.
-    full: usize,
+/// The order of neighbors.
+fn nearer(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
+    b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
 }
 
-impl Selection {
-    fn new(k: usize, error: f64) -> Self {
-        let threshold = if k == 0 { f64::INFINITY } else { f64::NEG_INFINITY };
-        Self { k, slack: 2.0 * error, threshold, full: Self::room(k) }
+/// The `k` nearest, in order.
+fn keep_nearest(k: usize, scored: &mut Vec<Candidate>) {
+    if k < scored.len() {
+        scored.select_nth_unstable_by(k, nearer);
+        scored.truncate(k);
     }
-
-    fn room(kept: usize) -> usize {
-        (4 * kept).max(64)
-    }
-
-    /// Looks at the rows from `first` on.
-    fn offer(
-        &mut self,
-        screen: &[f64],
-        first: usize,
-        mask: Option<&[bool]>,
-        exclude: Option<u32>,
-        scored: &mut Vec<(f64, u32)>,
-    ) {
-        const STEP: usize = 16;
-        for (step, values) in screen.chunks(STEP).enumerate() {
-            // Hardly any row passes: ask about sixteen at once, without a branch each.
-            if values.iter().filter(|&&value| value >= self.threshold).count() == 0 {
-                continue;
-            }
-            for (offset, &value) in values.iter().enumerate() {
-                let at = step * STEP + offset;
-                let row = small(first + at);
-                if value >= self.threshold
-                    && mask.is_none_or(|mask| mask[at])
-                    && exclude != Some(row)
-                {
-                    scored.push((value, row));
-                }
-            }
-            if scored.len() >= self.full {
-                self.compact(scored);
-            }
-        }
-    }
-
-    /// Raises the threshold and drops what is below it.
-    fn compact(&mut self, scored: &mut Vec<(f64, u32)>) {
-        if self.k > 0 && self.k < scored.len() {
-            let (_, kth, _) = scored.select_nth_unstable_by(self.k - 1, |a, b| b.0.total_cmp(&a.0));
-            self.threshold = kth.0 - self.slack;
-            scored.retain(|candidate| candidate.0 >= self.threshold);
-        }
-        self.full = Self::room(scored.len());
-    }
+    scored.sort_unstable_by(nearer);
 }
 
-/// A row number as neighbors carry it.
-fn small(row: usize) -> u32 {
-    u32::try_from(row).expect("an index refuses more rows than that")
+/// The nearest `f32`; for lengths and bounds, far from its limits.
+#[expect(clippy::cast_possible_truncation, reason = "rounding is part of the bounds")]
+fn narrow(x: f64) -> f32 {
+    x as f32
 }
 
 #[cfg(test)]

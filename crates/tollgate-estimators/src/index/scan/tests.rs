@@ -102,11 +102,48 @@ fn crowded(n: usize, dim: usize, spread: i32, seed: u64) -> Vec<f32> {
         .collect()
 }
 
+/// Every row's similarity lies within the bounds of the codes from every other's: all of
+/// them stay after the codes, and most after `f32`.
+#[test]
+fn near_ties_beyond_the_codes_are_told_apart() {
+    let (n, dim, k) = (2_000, 64, 7);
+    for spread in [4, 6, 8] {
+        let history = history(crowded(n, dim, spread, 9), dim);
+        let index = ExactScan::new(&history).unwrap();
+        assert!(index.codes.is_some());
+        for row in [0, 1, 2, 999] {
+            let query = history.queries().query(row).embedding;
+            let found = nearest(&index, query, k, Some(small(row)));
+            let expected = by_sorting(&history, query, k, &|other| other != row);
+            assert_eq!(bits(&found), expected);
+        }
+    }
+}
+
+/// More sets than are selected for in one pass.
+#[test]
+fn there_may_be_many_sets() {
+    let (n, dim, k) = (300, 64, 3);
+    let history = history(crowded(n, dim, 1, 4), dim);
+    let index = ExactScan::new(&history).unwrap();
+    let n_sets = 2 * SET_GROUP + 1;
+    let mask = |set| (0..n).map(|row| row % n_sets >= set % 7).collect();
+    let sets = RowSets::new((0..n_sets).map(mask).collect());
+    let mut scratch = Scratch::default();
+    let query = history.queries().query(5);
+    index.nearest_into(query, k, &sets, None, &mut scratch).unwrap();
+    for set in 0..n_sets {
+        let keep = |row| sets.contains(set, row);
+        let expected = by_sorting(&history, query.embedding, k, &keep);
+        assert_eq!(bits(&scratch.child(set).scored), expected);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// One by one, in blocks, and by sorting: the same rows and the same bits, among
-    /// copies, near ties, gaps and extreme lengths.
+    /// One by one, with codes and without, in blocks, and by sorting: the same rows and the
+    /// same bits, among copies, near ties, gaps and extreme lengths.
     #[test]
     fn every_path_gives_the_same_bits(
         n in 1_usize..1500,
@@ -121,22 +158,26 @@ proptest! {
             *x *= 2.0_f32.powi(exponent);
         }
         let history = history(embeddings, dim);
-        let index = ExactScan::new(&history).unwrap();
+        let index = ExactScan::with_codes(&history, true).unwrap();
+        let plain = ExactScan::with_codes(&history, false).unwrap();
         let mask: Box<[bool]> = (0..n).map(|row| row % 3 != 1).collect();
         let sets = RowSets::new(vec![vec![true; n].into(), mask]);
         let n_queries = n.min(20);
         let queries = Queries { embeddings: &history.embeddings()[..n_queries * dim], dim };
         let (mut block, mut single) = (Scratch::default(), Scratch::default());
+        let mut uncoded = Scratch::default();
         for exclude_from in [None, Some(0)] {
             index.nearest_block(queries, k, &sets, exclude_from, &mut block).unwrap();
             for j in 0..n_queries {
                 let exclude = exclude_from.map(|_| small(j));
                 index.nearest_into(queries.query(j), k, &sets, exclude, &mut single).unwrap();
+                plain.nearest_into(queries.query(j), k, &sets, exclude, &mut uncoded).unwrap();
                 for set in 0..2 {
                     let expected = by_sorting(&history, queries.query(j).embedding, k, &|row| {
                         sets.contains(set, row) && exclude != Some(small(row))
                     });
                     prop_assert_eq!(&bits(&single.child(set).scored), &expected);
+                    prop_assert_eq!(&bits(&uncoded.child(set).scored), &expected);
                     prop_assert_eq!(&bits(&block.child(j).child(set).scored), &expected);
                 }
             }

@@ -1,0 +1,205 @@
+//! Integer products of one query with many coded rows, as wide as the machine allows.
+//!
+//! ```text
+//! P_r = sum_l c_rl w_l,   c_rl in [-127, 127],   w_l in [-W, W]                  (1)
+//! ```
+//!
+//! Rows are stored as `u_rl = c_rl + 128`, one byte each. Every form sums `u_rl w_l`
+//! modulo `2^32`, in whatever order, and takes `128 sum_l w_l` off; as `W` is chosen so
+//! that `|P_r| < 2^31`, all forms give the same integer, which is (1).
+//!
+//! * AVX-512 VNNI multiplies bytes, so `w_l = 256 h_l + b_l` is split into two planes.
+//! * AVX2 widens the row and multiplies 16-bit numbers.
+//! * The portable form is the definition.
+//!
+//! # Safety
+//!
+//! Two things are unsafe here, and nothing outside is. *Calling a function compiled for
+//! other features*: a [`Kernel`] can be had from [`Kernel::all`] only, which asks the
+//! machine. *Loading from a pointer*: every pointer is to an array of exactly as many
+//! bytes as the load takes ([`load512`], [`load256`], [`load128`]), aligned or not.
+#![expect(unsafe_code, reason = "vector instructions chosen at run time; see the page")]
+
+/// Bytes of a row that are coded together.
+pub(super) const CHUNK: usize = 64;
+
+/// Chunks a row, at most: `4096 / 64`.
+pub(super) const MAX_CHUNKS: usize = 64;
+
+/// A cache line of row codes.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(super) struct Chunk(pub(super) [u8; CHUNK]);
+
+/// The integers `w_l` of a query, whole and in two planes of bytes. Lives on the stack.
+#[derive(Clone, Debug)]
+pub(super) struct Factors {
+    n_chunks: usize,
+    /// `w_l`.
+    whole: [[i16; CHUNK]; MAX_CHUNKS],
+    /// `h_l` of `w_l = 256 h_l + b_l`.
+    high: [[i8; CHUNK]; MAX_CHUNKS],
+    /// `b_l` in `[-128, 127]`.
+    low: [[i8; CHUNK]; MAX_CHUNKS],
+    /// `128 sum_l w_l`, modulo `2^32`.
+    offset: i32,
+}
+
+impl Factors {
+    /// Factors of `n_chunks` chunks, zero beyond those given, each in `[-32512, 32512]`.
+    pub(super) fn new(n_chunks: usize, factors: impl Iterator<Item = i16>) -> Self {
+        let mut all = Self {
+            n_chunks,
+            whole: [[0; CHUNK]; MAX_CHUNKS],
+            high: [[0; CHUNK]; MAX_CHUNKS],
+            low: [[0; CHUNK]; MAX_CHUNKS],
+            offset: 0,
+        };
+        for (at, factor) in factors.enumerate() {
+            let (chunk, lane) = (at / CHUNK, at % CHUNK);
+            let [low, _] = factor.to_le_bytes();
+            let low = low.cast_signed();
+            let [_, high] = (factor - i16::from(low)).to_le_bytes();
+            all.whole[chunk][lane] = factor;
+            all.low[chunk][lane] = low;
+            all.high[chunk][lane] = high.cast_signed();
+            all.offset = all.offset.wrapping_add(128 * i32::from(factor));
+        }
+        all
+    }
+}
+
+/// One of the forms, known to run on this machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kernel(Form);
+
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Kernel {
+    /// The fastest.
+    pub(super) fn best() -> Self {
+        Self::all().last().expect("the portable form runs everywhere")
+    }
+
+    /// All that run on this machine, the fastest last.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        #[cfg(target_arch = "x86_64")]
+        let wider = [
+            is_x86_feature_detected!("avx2").then_some(Form::Avx2),
+            (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni"))
+                .then_some(Form::Avx512),
+        ];
+        #[cfg(not(target_arch = "x86_64"))]
+        let wider: [Option<Form>; 0] = [];
+        std::iter::once(Form::Portable).chain(wider.into_iter().flatten()).map(Self)
+    }
+
+    /// Overwrites `out`, of shape `(n_rows,)`, with (1); `rows` is row-major.
+    pub(super) fn products(self, rows: &[Chunk], query: &Factors, out: &mut [i32]) {
+        debug_assert_eq!(rows.len(), out.len() * query.n_chunks);
+        match self.0 {
+            Form::Portable => portable(rows, query, out),
+            // SAFETY: `all` found the feature on this machine.
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx2 => unsafe { x86::avx2(rows, query, out) },
+            // SAFETY: `all` found the features on this machine.
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx512 => unsafe { x86::avx512(rows, query, out) },
+        }
+    }
+}
+
+fn portable(rows: &[Chunk], query: &Factors, out: &mut [i32]) {
+    for (row, out) in rows.chunks_exact(query.n_chunks).zip(out) {
+        *out = query.offset.wrapping_neg();
+        for (codes, factors) in row.iter().zip(&query.whole) {
+            let products = codes.0.iter().zip(factors).map(|(&u, &w)| i32::from(u) * i32::from(w));
+            // At most 64 * 255 * 32512 < 2^31 in a chunk.
+            *out = out.wrapping_add(products.sum());
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::{
+        __m128i, __m256i, __m512i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_loadu_si128,
+        _mm_shuffle_epi32, _mm256_add_epi32, _mm256_castsi256_si128, _mm256_cvtepu8_epi16,
+        _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_setzero_si256,
+        _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_reduce_add_epi32,
+        _mm512_setzero_si512, _mm512_slli_epi32,
+    };
+
+    use super::{CHUNK, Chunk, Factors};
+
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    pub(super) fn avx512(rows: &[Chunk], query: &Factors, out: &mut [i32]) {
+        for (row, out) in rows.chunks_exact(query.n_chunks).zip(out) {
+            let (mut high, mut low) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+            for ((codes, h), b) in row.iter().zip(&query.high).zip(&query.low) {
+                let codes = load512(&codes.0);
+                high = _mm512_dpbusd_epi32(high, codes, load512(h));
+                low = _mm512_dpbusd_epi32(low, codes, load512(b));
+            }
+            let sums = _mm512_add_epi32(_mm512_slli_epi32::<8>(high), low);
+            *out = _mm512_reduce_add_epi32(sums).wrapping_sub(query.offset);
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn avx2(rows: &[Chunk], query: &Factors, out: &mut [i32]) {
+        for (row, out) in rows.chunks_exact(query.n_chunks).zip(out) {
+            let mut sums = [_mm256_setzero_si256(); 4];
+            for (codes, factors) in row.iter().zip(&query.whole) {
+                let (codes, _) = codes.0.as_chunks::<16>();
+                let (factors, _) = factors.as_chunks::<16>();
+                for ((sum, codes), factors) in sums.iter_mut().zip(codes).zip(factors) {
+                    let codes = _mm256_cvtepu8_epi16(load128(codes));
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(codes, load256(factors)));
+                }
+            }
+            let [a, b, c, d] = sums;
+            let sum = _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d));
+            let halves = (_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
+            let sum = _mm_add_epi32(halves.0, halves.1);
+            let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b0100_1110>(sum));
+            let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b1011_0001>(sum));
+            *out = _mm_cvtsi128_si32(sum).wrapping_sub(query.offset);
+        }
+    }
+
+    /// `T` is a byte, signed or not.
+    #[target_feature(enable = "avx512f")]
+    fn load512<T: Byte>(bytes: &[T; CHUNK]) -> __m512i {
+        // SAFETY: 64 bytes are there to be read, and the load need not be aligned.
+        unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn load256(words: &[i16; 16]) -> __m256i {
+        // SAFETY: 32 bytes are there to be read, and the load need not be aligned.
+        unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn load128(bytes: &[u8; 16]) -> __m128i {
+        // SAFETY: 16 bytes are there to be read, and the load need not be aligned.
+        unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+    }
+
+    /// What has the size of one byte.
+    trait Byte {}
+    impl Byte for u8 {}
+    impl Byte for i8 {}
+}
+
+#[cfg(test)]
+#[path = "kernel/tests.rs"]
+mod tests;

@@ -1,0 +1,62 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// (1) in 64 bits.
+fn expected(codes: &[i64], factors: &[i16]) -> i64 {
+    codes.iter().zip(factors).map(|(&c, &w)| c * i64::from(w)).sum()
+}
+
+fn check(rows: &[Vec<i64>], factors: &[i16]) {
+    let n_chunks = factors.len().div_ceil(CHUNK);
+    let chunks: Vec<Chunk> = rows
+        .iter()
+        .flat_map(|row| {
+            row.chunks(CHUNK).map(|codes| {
+                let mut chunk = Chunk([128; CHUNK]);
+                for (byte, code) in chunk.0.iter_mut().zip(codes) {
+                    *byte = u8::try_from(code + 128).unwrap();
+                }
+                chunk
+            })
+        })
+        .collect();
+    let query = Factors::new(n_chunks, factors.iter().copied());
+    for kernel in Kernel::all() {
+        let mut out = vec![-1; rows.len()];
+        kernel.products(&chunks, &query, &mut out);
+        for (row, &got) in rows.iter().zip(&out) {
+            assert_eq!(i64::from(got), expected(row, factors), "{kernel:?}");
+        }
+    }
+}
+
+/// 1*300 + 2*(-300) + (-127)*32512 = -4129324.
+#[test]
+fn products_by_hand() {
+    assert_eq!(expected(&[1, 2, -127], &[300, -300, 32512]), -4_129_324);
+    check(&[vec![1, 2, -127]], &[300, -300, 32512]);
+}
+
+/// The largest sums that there can be: 127 * 32512 * 520 and 127 * 4128 * 4096 are just
+/// below 2^31, and what is summed on the way is above it.
+#[test]
+fn the_largest_sums_do_not_overflow() {
+    for (dim, factor) in [(520, 32512), (4096, 4128)] {
+        for sign in [1, -1] {
+            check(&[vec![127; dim], vec![-127; dim]], &vec![sign * factor; dim]);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn all_forms_give_the_same_integers(
+        dim in prop::sample::select(vec![1_usize, 63, 64, 65, 127, 128, 384, 500]),
+        rows in prop::collection::vec(prop::collection::vec(-127_i64..=127, 500), 0..9),
+        factors in prop::collection::vec(-32512_i16..=32512, 500),
+    ) {
+        let rows: Vec<_> = rows.iter().map(|row| row[..dim].to_vec()).collect();
+        check(&rows, &factors[..dim]);
+    }
+}
