@@ -1,11 +1,15 @@
 //! Nearest neighbors by cosine similarity, for kNN and whatever else asks for them.
 
+#[cfg(feature = "kd-tree")]
+mod kd_tree;
 mod scan;
 
 use std::fmt;
 
 use tollgate_core::{EstimateError, Queries, Query, Scratch};
 
+#[cfg(feature = "kd-tree")]
+pub use self::kd_tree::KdTree;
 pub use self::scan::ExactScan;
 
 /// Finds the rows of a history that are nearest to a query.

@@ -47,6 +47,8 @@ mod ridge;
 mod vector;
 
 pub use blend::{Blend, BlendError, BlendWeights};
+#[cfg(feature = "kd-tree")]
+pub use index::KdTree;
 pub use index::{ExactScan, Index, RowSets};
 pub use knn::{Knn, KnnConfig, KnnEstimator, Weighting};
 pub use ridge::{Ridge, RidgeConfig, RidgeEstimator};

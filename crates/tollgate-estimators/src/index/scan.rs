@@ -91,7 +91,7 @@ impl ExactScan {
     }
 
     /// With codes or without, which decides nothing but the time.
-    fn with_codes(history: &History, coded: bool) -> Result<Self, FitError> {
+    pub(super) fn with_codes(history: &History, coded: bool) -> Result<Self, FitError> {
         let inverse_norms = inverse_norms(history)?;
         if u32::try_from(history.len()).is_err() {
             let got = history.len() as f64;
@@ -104,18 +104,24 @@ impl ExactScan {
         // of both products with them, and of the bound.
         let roundings = 5.1 / f64::from(1 << 24);
         let error = if screened { dot_f32_error(dim) + roundings } else { f64::INFINITY };
-        let codes = (coded && error.is_finite())
-            .then(|| Arc::new(Codes::new(&rows, dim, &inverse_norms)));
+        let codes =
+            (coded && error.is_finite()).then(|| Arc::new(Codes::new(&rows, dim, &inverse_norms)));
         let inverse_norms_f32 = inverse_norms.iter().map(|&inverse| narrow(inverse)).collect();
         Ok(Self { rows, dim, inverse_norms, inverse_norms_f32, error, codes })
     }
 
-    fn row(&self, row: usize) -> &[f32] {
+    pub(super) fn row(&self, row: usize) -> &[f32] {
         &self.rows[row * self.dim..(row + 1) * self.dim]
     }
 
+    /// `1 / |x_r|`.
+    #[cfg(feature = "kd-tree")]
+    pub(super) fn inverse_norm(&self, row: usize) -> f64 {
+        self.inverse_norms[row]
+    }
+
     /// Equation (1).
-    fn similarity(&self, query: &[f32], inverse_norm: f64, row: usize) -> f64 {
+    pub(super) fn similarity(&self, query: &[f32], inverse_norm: f64, row: usize) -> f64 {
         dot(query, self.row(row)) * self.inverse_norms[row] * inverse_norm
     }
 
@@ -191,18 +197,25 @@ impl ExactScan {
         }
     }
 
-    /// From candidates with upper bounds to the `k` nearest.
-    fn refine(&self, query: &[f32], norm: f64, k: usize, scored: &mut Vec<Candidate>) {
+    /// From candidates with upper bounds to the `k` nearest; answers how many were scored.
+    pub(super) fn refine(
+        &self,
+        query: &[f32],
+        norm: f64,
+        k: usize,
+        scored: &mut Vec<Candidate>,
+    ) -> usize {
         let inverse_norm = 1.0 / norm;
         scored.sort_unstable_by(nearer);
         // `scored[..done]` holds scores, the rest bounds, the highest first.
-        let mut done = 0;
+        let (mut done, mut count) = (0, 0);
         while done < scored.len() {
             // As many again as are wanted: the selection below costs no more than that.
             let next = (done + k.max(8)).min(scored.len());
             for (similarity, row) in &mut scored[done..next] {
                 *similarity = self.similarity(query, inverse_norm, *row as usize);
             }
+            count += next - done;
             done = next;
             if k < done {
                 let (_, worst, _) = scored[..done].select_nth_unstable_by(k - 1, nearer);
@@ -214,6 +227,7 @@ impl ExactScan {
             }
         }
         keep_nearest(k, scored);
+        count
     }
 }
 
@@ -347,7 +361,7 @@ fn nearer(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
 }
 
 /// The `k` nearest, in order.
-fn keep_nearest(k: usize, scored: &mut Vec<Candidate>) {
+pub(super) fn keep_nearest(k: usize, scored: &mut Vec<Candidate>) {
     if k < scored.len() {
         scored.select_nth_unstable_by(k, nearer);
         scored.truncate(k);

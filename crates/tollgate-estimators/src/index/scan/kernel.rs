@@ -17,7 +17,7 @@
 //! Two things are unsafe here, and nothing outside is. *Calling a function compiled for
 //! other features*: a [`Kernel`] can be had from [`Kernel::all`] only, which asks the
 //! machine. *Loading from a pointer*: every pointer is to an array of exactly as many
-//! bytes as the load takes ([`load512`], [`load256`], [`load128`]), aligned or not.
+//! bytes as the load takes (`load512`, `load256`, `load128`), aligned or not.
 #![expect(unsafe_code, reason = "vector instructions chosen at run time; see the page")]
 
 /// Bytes of a row that are coded together.
@@ -130,11 +130,11 @@ fn portable(rows: &[Chunk], query: &Factors, out: &mut [i32]) {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m128i, __m256i, __m512i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_loadu_si128,
-        _mm_shuffle_epi32, _mm256_add_epi32, _mm256_castsi256_si128, _mm256_cvtepu8_epi16,
-        _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_setzero_si256,
-        _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_reduce_add_epi32,
-        _mm512_setzero_si512, _mm512_slli_epi32,
+        __m128i, __m256i, __m512i, _MM_HINT_T0, _mm_add_epi32, _mm_cvtsi128_si32, _mm_loadu_si128,
+        _mm_prefetch, _mm_shuffle_epi32, _mm256_add_epi32, _mm256_castsi256_si128,
+        _mm256_cvtepu8_epi16, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_madd_epi16,
+        _mm256_setzero_si256, _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_loadu_si512,
+        _mm512_reduce_add_epi32, _mm512_setzero_si512, _mm512_slli_epi32,
     };
 
     use super::{CHUNK, Chunk, Factors};
@@ -144,6 +144,7 @@ mod x86 {
         for (row, out) in rows.chunks_exact(query.n_chunks).zip(out) {
             let (mut high, mut low) = (_mm512_setzero_si512(), _mm512_setzero_si512());
             for ((codes, h), b) in row.iter().zip(&query.high).zip(&query.low) {
+                prefetch(codes);
                 let codes = load512(&codes.0);
                 high = _mm512_dpbusd_epi32(high, codes, load512(h));
                 low = _mm512_dpbusd_epi32(low, codes, load512(b));
@@ -158,6 +159,7 @@ mod x86 {
         for (row, out) in rows.chunks_exact(query.n_chunks).zip(out) {
             let mut sums = [_mm256_setzero_si256(); 4];
             for (codes, factors) in row.iter().zip(&query.whole) {
+                prefetch(codes);
                 let (codes, _) = codes.0.as_chunks::<16>();
                 let (factors, _) = factors.as_chunks::<16>();
                 for ((sum, codes), factors) in sums.iter_mut().zip(codes).zip(factors) {
@@ -173,6 +175,15 @@ mod x86 {
             let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b1011_0001>(sum));
             *out = _mm_cvtsi128_si32(sum).wrapping_sub(query.offset);
         }
+    }
+
+    /// Asks for what is needed some rows later: a scan waits for memory, and the machine's
+    /// own prefetching stops at every page.
+    #[target_feature(enable = "sse")]
+    fn prefetch(codes: &Chunk) {
+        const AHEAD: usize = 64;
+        // The address may lie beyond the rows: it is not read, only hinted at.
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(codes).wrapping_add(AHEAD).cast());
     }
 
     /// `T` is a byte, signed or not.

@@ -68,15 +68,11 @@ impl Selection {
     }
 
     /// Raises the threshold and drops what is below it.
-    pub(super) fn compact(
-        &mut self,
-        gap: impl Fn(u32) -> f64,
-        candidates: &mut Vec<Candidate>,
-    ) {
+    pub(super) fn compact(&mut self, gap: impl Fn(u32) -> f64, candidates: &mut Vec<Candidate>) {
         if self.k > 0 && self.k < candidates.len() {
             let lower = |candidate: &Candidate| candidate.0 - gap(candidate.1);
-            let (_, kth, _) = candidates
-                .select_nth_unstable_by(self.k - 1, |a, b| lower(b).total_cmp(&lower(a)));
+            let (_, kth, _) =
+                candidates.select_nth_unstable_by(self.k - 1, |a, b| lower(b).total_cmp(&lower(a)));
             self.threshold = below(lower(kth));
             candidates.retain(|candidate| candidate.0 >= f64::from(self.threshold));
         }

@@ -13,9 +13,8 @@ fn bounds(codes: &Codes, query: &[f32], n_rows: usize) -> Vec<(f64, f64)> {
     let query = codes.query(query, inverse_norm(query));
     let (mut products, mut uppers) = (vec![0; n_rows], vec![0.0; n_rows]);
     codes.uppers(&query, 0, &mut products, &mut uppers);
-    let pair = |(row, &upper): (u32, &f32)| {
-        (f64::from(upper) - codes.gap(&query, row), f64::from(upper))
-    };
+    let pair =
+        |(row, &upper): (u32, &f32)| (f64::from(upper) - codes.gap(&query, row), f64::from(upper));
     (0..).zip(&uppers).map(pair).collect()
 }
 
