@@ -36,6 +36,8 @@
 //! # What is here
 //!
 //! * [`Knn`]: means of the nearest labelled prompts, found by an [`Index`].
+//! * [`ExactScan`]: the index that looks at every row; with the feature `kd-tree`, `KdTree`
+//!   looks at fewer.
 //! * [`Ridge`]: linear in the embedding, its penalty chosen by exact leave-one-out.
 //! * [`Blend`]: weighted means of other recipes; [`Blend::tollgate`] is the default one.
 

@@ -35,9 +35,9 @@
 //! # Limits
 //!
 //! The tree pays where 15 axes hold nearly all of the variance. Embeddings of sentences
-//! are not like that: of 384 dimensions 15 hold a third, most rows lie within the radius,
-//! and the scan is several times faster. Sets of rows are filtered after the tree, so a
-//! set with few rows costs more.
+//! are not like that: on 14,744 prompts of `RouteLLM` in 384 dimensions most rows lie within
+//! the radius, and a query takes 40 times as long as by the scan. Sets of rows are filtered
+//! after the tree, so a set with few rows costs more. The tree allocates for every query.
 //!
 //! # References
 //!

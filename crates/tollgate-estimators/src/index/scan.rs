@@ -18,7 +18,8 @@
 //!
 //! * One query goes over *codes*, one byte a dimension, whose page proves the bound: a
 //!   quarter of the memory, which is what a scan waits for. The codes are made when
-//!   the index is, and only for dimensions from 64 to 4096 and from 256 rows on.
+//!   the index is, for dimensions from 64 to 4096, from 256 rows on, and where the
+//!   machine has AVX2 or AVX-512 VNNI.
 //! * Without codes, one query goes row by row in `f32`; cosines are within `e` of (1),
 //!   for `d = 384` `2.4e-5`.
 //! * A block of queries takes matrix products in `f32`, 256 x 1024 at a time.
@@ -45,6 +46,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use tollgate_core::{EstimateError, FitError, History, ParamError, Queries, Query, Scratch};
 
 use self::codes::Codes;
+use self::kernel::Kernel;
 use self::selection::{Candidate, Run, Selection, small};
 use super::{Index, RowSets};
 use crate::vector::{F32_LENGTHS, checked_norm, dot, dot_f32, dot_f32_error, inverse_norms};
@@ -86,8 +88,8 @@ impl ExactScan {
     /// # Errors
     /// [`FitError::ZeroVector`] names the first embedding without a direction.
     pub fn new(history: &History) -> Result<Self, FitError> {
-        let coded = history.len() >= MIN_CODED_ROWS && codes::DIMS.contains(&history.dim());
-        Self::with_codes(history, coded)
+        let large = history.len() >= MIN_CODED_ROWS && codes::DIMS.contains(&history.dim());
+        Self::with_codes(history, large && Kernel::pays())
     }
 
     /// With codes or without, which decides nothing but the time.

@@ -88,6 +88,12 @@ impl Kernel {
         Self::all().last().expect("the portable form runs everywhere")
     }
 
+    /// Whether the fastest form is faster than a scan in `f32`. The portable one is not:
+    /// without wide integer products a byte costs more than it saves.
+    pub(super) fn pays() -> bool {
+        !matches!(Self::best().0, Form::Portable)
+    }
+
     /// All that run on this machine, the fastest last.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]

@@ -109,8 +109,7 @@ fn near_ties_beyond_the_codes_are_told_apart() {
     let (n, dim, k) = (2_000, 64, 7);
     for spread in [4, 6, 8] {
         let history = history(crowded(n, dim, spread, 9), dim);
-        let index = ExactScan::new(&history).unwrap();
-        assert!(index.codes.is_some());
+        let index = ExactScan::with_codes(&history, true).unwrap();
         for row in [0, 1, 2, 999] {
             let query = history.queries().query(row).embedding;
             let found = nearest(&index, query, k, Some(small(row)));
@@ -125,7 +124,7 @@ fn near_ties_beyond_the_codes_are_told_apart() {
 fn there_may_be_many_sets() {
     let (n, dim, k) = (300, 64, 3);
     let history = history(crowded(n, dim, 1, 4), dim);
-    let index = ExactScan::new(&history).unwrap();
+    let index = ExactScan::with_codes(&history, true).unwrap();
     let n_sets = 2 * SET_GROUP + 1;
     let mask = |set| (0..n).map(|row| row % n_sets >= set % 7).collect();
     let sets = RowSets::new((0..n_sets).map(mask).collect());
