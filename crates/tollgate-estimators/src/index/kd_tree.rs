@@ -205,7 +205,9 @@ impl Frame {
                 units.push(x);
             }
         }
-        mean.iter_mut().for_each(|sum| *sum /= sample.len() as f64);
+        for sum in &mut mean {
+            *sum /= sample.len() as f64;
+        }
         for unit in units.chunks_exact_mut(dim) {
             unit.iter_mut().zip(&mean).for_each(|(x, mean)| *x -= mean);
         }

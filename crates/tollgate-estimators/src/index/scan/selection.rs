@@ -48,7 +48,7 @@ impl Selection {
         const STEP: usize = 32;
         for (step, uppers) in run.uppers.chunks(STEP).enumerate() {
             // Hardly any row passes: ask about many at once, without a branch each.
-            if !uppers.iter().fold(false, |any, &upper| any | (upper >= self.threshold)) {
+            if uppers.iter().filter(|&&upper| upper >= self.threshold).count() == 0 {
                 continue;
             }
             for (offset, &upper) in uppers.iter().enumerate() {
