@@ -3,7 +3,7 @@
 Makes an instance in the manner of RouterBench (11 models with its published mean scores
 and costs, 60 latent topics, Bernoulli scores, log-normal costs, estimates like means of
 five neighbours), writes it to --out as raw little-endian doubles, solves it with scipy's
-default method and prints one JSON line: seconds, value.
+default method three times and prints one JSON line: least seconds, value.
 
 The draws and their order are those of the instance that the published comparisons of
 this project speak of (numpy's default generator, seed 5).
@@ -51,10 +51,10 @@ def solve(score, cost, budget):
     column = np.tile(np.arange(n * m), 2)
     values = np.concatenate([np.ones(n * m), cost.ravel()])
     matrix = coo_matrix((values, (row, column)), shape=(n + m, n * m)).tocsr()
-    start = time.process_time()
+    start = time.perf_counter()
     result = linprog(-score.ravel(), A_ub=matrix, b_ub=np.concatenate([np.ones(n), budget]),
                      bounds=(0, 1), method="highs")
-    return time.process_time() - start, -result.fun
+    return time.perf_counter() - start, -result.fun
 
 
 def main():
@@ -65,7 +65,8 @@ def main():
     args = parser.parse_args()
     score, cost, budget = instance(args.queries, args.seed)
     np.concatenate([score.ravel(), cost.ravel(), budget]).astype("<f8").tofile(args.out)
-    seconds, value = solve(score, cost, budget)
+    runs = [solve(score, cost, budget) for _ in range(3)]
+    seconds, value = min(seconds for seconds, _ in runs), runs[0][1]
     print(json.dumps({"queries": args.queries, "models": len(budget), "seconds": seconds, "value": value}))
 
 
