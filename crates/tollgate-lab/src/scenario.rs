@@ -86,7 +86,6 @@ pub struct Scenario {
     /// Rows of the table, in arrival order.
     rows: Vec<usize>,
     history: History,
-    dim: usize,
     embeddings: Vec<f32>,
     true_quality: Arc<[f64]>,
     true_cost: Arc<[f64]>,
@@ -118,7 +117,6 @@ impl Scenario {
             models: table.models().clone(),
             seed,
             history,
-            dim: table.dim(),
             embeddings: embeddings_of(table, &rows),
             true_quality: true_quality.into(),
             true_cost: true_cost.into(),
@@ -207,11 +205,16 @@ impl Scenario {
     }
 
     fn estimate_with(&self, fitted: &dyn Estimator) -> Result<EstimateTable, LabError> {
-        let queries = tollgate::core::Queries { embeddings: &self.embeddings, dim: self.dim };
-        let mut table = EstimateTable::zeros(self.len(), self.models.len());
-        table.fill(|out| fitted.estimate_batch(queries, &mut Scratch::default(), out))?;
-        Ok(table)
+        estimate_all(fitted, &self.embeddings)
     }
+}
+
+/// Estimates of every prompt of `embeddings`, row-major of the estimator's dimension.
+fn estimate_all(fitted: &dyn Estimator, embeddings: &[f32]) -> Result<EstimateTable, LabError> {
+    let queries = tollgate::core::Queries { embeddings, dim: fitted.dim() };
+    let mut estimates = EstimateTable::zeros(queries.len(), fitted.models().len());
+    estimates.fill(|out| fitted.estimate_batch(queries, &mut Scratch::default(), out))?;
+    Ok(estimates)
 }
 
 /// Narrows a table to the task and models of a subset.
@@ -278,13 +281,7 @@ fn arrange(
     };
     let recipe = KnnConfig::default().build()?;
     let fitted = recipe.fit(history, seed)?;
-    let estimate = |rows: &[usize]| -> Result<EstimateTable, LabError> {
-        let embeddings = embeddings_of(table, rows);
-        let queries = tollgate::core::Queries { embeddings: &embeddings, dim: table.dim() };
-        let mut estimates = EstimateTable::zeros(rows.len(), table.models().len());
-        estimates.fill(|out| fitted.estimate_batch(queries, &mut Scratch::default(), out))?;
-        Ok(estimates)
-    };
+    let estimate = |rows: &[usize]| estimate_all(fitted.as_ref(), &embeddings_of(table, rows));
     let estimates = estimate(&stream)?;
     match order.keys(&estimates.view(), table.models().len(), seed) {
         None => Ok((stream, estimates)),
