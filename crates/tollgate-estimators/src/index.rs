@@ -1,12 +1,30 @@
 //! Nearest neighbors by cosine similarity, for kNN and whatever else asks for them.
 
+#[cfg(test)]
+mod conformance;
+mod hnsw;
 mod scan;
 
 use std::fmt;
 
 use tollgate_core::{EstimateError, Queries, Query, Scratch};
 
+pub use self::hnsw::{Hnsw, HnswConfig, HnswFileError, HnswRecipe};
 pub use self::scan::ExactScan;
+
+/// What an index promises beyond finding neighbors. The suite in `index/conformance.rs`
+/// tests what is declared.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Capabilities {
+    /// Finds the nearest rows, all of them, always.
+    pub exact: bool,
+    /// The same rows and seed give the same answers, whatever the number of threads.
+    pub reproducible: bool,
+    /// Rows can be added.
+    pub insert: bool,
+    /// It can be saved and loaded.
+    pub persist: bool,
+}
 
 /// Finds the rows of a history that are nearest to a query.
 ///
@@ -16,6 +34,9 @@ pub use self::scan::ExactScan;
 pub trait Index: fmt::Debug + Send + Sync {
     /// The name in reports.
     fn name(&self) -> &'static str;
+
+    /// What it promises.
+    fn capabilities(&self) -> Capabilities;
 
     /// How many rows it holds.
     fn n_rows(&self) -> usize;
@@ -68,18 +89,24 @@ pub trait Index: fmt::Debug + Send + Sync {
 pub struct RowSets {
     /// `None` is the set of all rows.
     masks: Vec<Option<Box<[bool]>>>,
+    /// How many rows are in each; `usize::MAX` for the set of all.
+    lens: Vec<usize>,
 }
 
 impl RowSets {
     /// One set: all rows.
     pub fn all() -> Self {
-        Self { masks: vec![None] }
+        Self::new(vec![Box::default()])
     }
 
     /// One set a mask, each of shape `(n_rows,)`.
     pub fn new(masks: Vec<Box<[bool]>>) -> Self {
         let whole = |mask: Box<[bool]>| mask.contains(&false).then_some(mask);
-        Self { masks: masks.into_iter().map(whole).collect() }
+        let masks: Vec<_> = masks.into_iter().map(whole).collect();
+        let count = |mask: &Option<Box<[bool]>>| {
+            mask.as_ref().map_or(usize::MAX, |mask| mask.iter().filter(|&&row| row).count())
+        };
+        Self { lens: masks.iter().map(count).collect(), masks }
     }
 
     /// How many sets there are.
@@ -93,6 +120,11 @@ impl RowSets {
     /// When there is no such set or row.
     pub fn contains(&self, set: usize, row: usize) -> bool {
         self.masks[set].as_ref().is_none_or(|mask| mask[row])
+    }
+
+    /// How many rows a set has; `usize::MAX` when it is the set of all.
+    fn len(&self, set: usize) -> usize {
+        self.lens[set]
     }
 
     fn mask(&self, set: usize) -> Option<&[bool]> {

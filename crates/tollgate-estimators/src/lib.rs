@@ -35,7 +35,8 @@
 //!
 //! # What is here
 //!
-//! * [`Knn`]: means of the nearest labelled prompts, found by an [`Index`].
+//! * [`Knn`]: means of the nearest labelled prompts, found by an [`Index`]:
+//!   [`ExactScan`], or [`Hnsw`] where the history is large.
 //! * [`Ridge`]: linear in the embedding, its penalty chosen by exact leave-one-out.
 //! * [`Blend`]: weighted means of other recipes; [`Blend::tollgate`] is the default one.
 
@@ -47,6 +48,8 @@ mod ridge;
 mod vector;
 
 pub use blend::{Blend, BlendError, BlendWeights};
-pub use index::{ExactScan, Index, RowSets};
+pub use index::{
+    Capabilities, ExactScan, Hnsw, HnswConfig, HnswFileError, HnswRecipe, Index, RowSets,
+};
 pub use knn::{Knn, KnnConfig, KnnEstimator, Weighting};
 pub use ridge::{Ridge, RidgeConfig, RidgeEstimator};

@@ -31,7 +31,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use tollgate_core::{EstimateError, FitError, History, ParamError, Queries, Query, Scratch};
 
-use super::{Index, RowSets};
+use super::{Capabilities, Index, RowSets};
 use crate::vector::{F32_LENGTHS, checked_norm, dot, dot_f32, dot_f32_error, inverse_norms};
 
 /// Rows a matrix product: 1024 rows of 384 `f32` are 1.5 MB, a second-level cache.
@@ -92,6 +92,10 @@ impl ExactScan {
 impl Index for ExactScan {
     fn name(&self) -> &'static str {
         "scan"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { exact: true, reproducible: true, insert: false, persist: false }
     }
 
     fn n_rows(&self) -> usize {
