@@ -18,7 +18,7 @@ import time
 import hnswlib
 import numpy as np
 
-DIM, K, N_QUERIES, ROUNDS = 384, 5, 1000, 1
+DIM, K, N_QUERIES, ROUNDS = 384, 5, 1000, 3
 
 
 def unit(x):

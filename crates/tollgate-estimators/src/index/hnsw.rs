@@ -54,9 +54,7 @@ mod walk;
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tollgate_core::{
-    EstimateError, FitError, History, ParamError, Queries, Query, Scratch, Seed,
-};
+use tollgate_core::{EstimateError, FitError, History, ParamError, Queries, Query, Scratch, Seed};
 
 pub use self::file::HnswFileError;
 use self::graph::Graph;

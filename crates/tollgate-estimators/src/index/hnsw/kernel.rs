@@ -1,10 +1,9 @@
 //! Distances from one vector to some nodes: the inner loop of everything here.
 //!
-//! Plain Rust over arrays, compiled for AVX-512, AVX2 and the baseline, of which the best
-//! is chosen at run time. All three give the same bits: integers are exact, and `f32` sums
+//! Compiled for AVX-512, AVX2 and the baseline, of which the best is chosen at run time. All three give the same bits: integers are exact, and `f32` sums
 //! go through 64 lanes without fused multiplication whatever the width of a register.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::prefetch::prefetch;
 use super::store::Rows;
@@ -18,8 +17,80 @@ const AHEAD: usize = 4;
 
 /// Says how far nodes are from one vector: `1 - cosine`, up to the metric's error.
 pub(super) trait Metric {
+    fn arch(&self) -> Arch;
+
+    /// The distance of one node; to be called through the functions below.
+    fn distance<S: Simd>(&self, simd: S, node: u32) -> f32;
+
+    /// Asks for what [`distance`](Self::distance) will read.
+    fn fetch(&self, node: u32);
+
     /// Leaves the distance of each of `nodes` in `out`.
-    fn measure(&self, nodes: &[u32], out: &mut Vec<f32>);
+    fn measure(&self, nodes: &[u32], out: &mut Vec<f32>)
+    where
+        Self: Sized,
+    {
+        self.arch().dispatch(Measure { metric: self, nodes, out });
+    }
+
+    /// Whether one of `nodes` is nearer than `distance`.
+    fn any_nearer(&self, nodes: &[u32], distance: f32) -> bool
+    where
+        Self: Sized,
+    {
+        self.arch().dispatch(AnyNearer { metric: self, nodes, distance })
+    }
+}
+
+/// [`Metric::measure`], for each instruction set. A closure would be compiled once, and
+/// for none of them.
+struct Measure<'a, M> {
+    metric: &'a M,
+    nodes: &'a [u32],
+    out: &'a mut Vec<f32>,
+}
+
+impl<M: Metric> WithSimd for Measure<'_, M> {
+    type Output = ();
+
+    #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { metric, nodes, out } = self;
+        out.clear();
+        out.resize(nodes.len(), 0.0);
+        for &node in nodes.iter().take(AHEAD) {
+            metric.fetch(node);
+        }
+        for (at, (&node, out)) in nodes.iter().zip(out).enumerate() {
+            if let Some(&ahead) = nodes.get(at + AHEAD) {
+                metric.fetch(ahead);
+            }
+            *out = metric.distance(simd, node);
+        }
+    }
+}
+
+/// [`Metric::any_nearer`], likewise.
+struct AnyNearer<'a, M> {
+    metric: &'a M,
+    nodes: &'a [u32],
+    distance: f32,
+}
+
+impl<M: Metric> WithSimd for AnyNearer<'_, M> {
+    type Output = bool;
+
+    #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> bool {
+        for &node in self.nodes {
+            if self.metric.distance(simd, node) < self.distance {
+                return true;
+            }
+        }
+        false
+    }
 }
 
 /// In `f32`, or in the canonical product where lengths are beyond `f32`.
@@ -36,43 +107,28 @@ pub(super) struct Fine<'a> {
     pub(super) inverse_norm: f64,
 }
 
-impl Fine<'_> {
+impl Metric for Fine<'_> {
+    fn arch(&self) -> Arch {
+        self.arch
+    }
+
     #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
     #[expect(clippy::cast_possible_truncation, reason = "a distance in f32 is what is wanted")]
     #[inline(always)]
-    fn distance(&self, node: u32) -> f32 {
+    fn distance<S: Simd>(&self, simd: S, node: u32) -> f32 {
         let row = self.rows.row(node as usize);
-        let product =
-            if self.canonical { dot(self.query, row) } else { f64::from(dot_lanes(self.query, row)) };
+        let product = if self.canonical {
+            dot(self.query, row)
+        } else {
+            f64::from(dot_lanes(simd, self.query, row))
+        };
         (1.0 - product * self.inverse_norms[node as usize] * self.inverse_norm) as f32
     }
 
-    /// Whether one of `nodes` is nearer than `distance`.
-    pub(super) fn any_nearer(&self, nodes: &[u32], distance: f32) -> bool {
-        self.arch.dispatch(
-            #[inline(always)]
-            || nodes.iter().any(|&node| self.distance(node) < distance),
-        )
-    }
-}
-
-impl Metric for Fine<'_> {
-    fn measure(&self, nodes: &[u32], out: &mut Vec<f32>) {
-        out.clear();
-        self.arch.dispatch(
-            #[inline(always)]
-            || {
-                for &node in nodes.iter().take(AHEAD) {
-                    prefetch::<32, _>(self.rows.row(node as usize));
-                }
-                for (at, &node) in nodes.iter().enumerate() {
-                    if let Some(&ahead) = nodes.get(at + AHEAD) {
-                        prefetch::<32, _>(self.rows.row(ahead as usize));
-                    }
-                    out.push(self.distance(node));
-                }
-            },
-        );
+    #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
+    #[inline(always)]
+    fn fetch(&self, node: u32) {
+        prefetch::<32, _>(self.rows.row(node as usize));
     }
 }
 
@@ -89,38 +145,46 @@ pub(super) struct Coarse<'a> {
 }
 
 impl Metric for Coarse<'_> {
-    #[expect(clippy::cast_precision_loss, reason = "a distance in f32 is what is wanted")]
-    fn measure(&self, nodes: &[u32], out: &mut Vec<f32>) {
-        out.clear();
-        self.arch.dispatch(
-            #[inline(always)]
-            || {
-                for &node in nodes.iter().take(AHEAD) {
-                    prefetch::<8, _>(self.codes.row(node as usize));
-                }
-                for (at, &node) in nodes.iter().enumerate() {
-                    if let Some(&ahead) = nodes.get(at + AHEAD) {
-                        prefetch::<8, _>(self.codes.row(ahead as usize));
-                    }
-                    let product = dot_codes(self.query, self.codes.row(node as usize)) as f32;
-                    out.push(1.0 - product * self.step * self.steps[node as usize]);
-                }
-            },
-        );
+    fn arch(&self) -> Arch {
+        self.arch
+    }
+
+    #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
+    #[inline(always)]
+    fn distance<S: Simd>(&self, _: S, node: u32) -> f32 {
+        let product = dot_codes(self.query, self.codes.row(node as usize)) as f32;
+        1.0 - product * self.step * self.steps[node as usize]
+    }
+
+    #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
+    #[inline(always)]
+    fn fetch(&self, node: u32) {
+        prefetch::<8, _>(self.codes.row(node as usize));
     }
 }
 
 /// A dot product in 64 lanes, added by halves.
 #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
 #[inline(always)]
-fn dot_lanes(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; LANES];
-    for (x, y) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
-        for lane in 0..LANES {
-            sums[lane] += x[lane] * y[lane];
+fn dot_lanes<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+    let used = LANES / S::F32_LANES;
+    let (a, b) = (S::as_simd_f32s(a).0, S::as_simd_f32s(b).0);
+    let mut registers = [simd.splat_f32s(0.0); LANES];
+    for (x, y) in a.chunks_exact(used).zip(b.chunks_exact(used)) {
+        for at in 0..used {
+            registers[at] = simd.add_f32s(registers[at], simd.mul_f32s(x[at], y[at]));
         }
     }
-    let mut half = LANES / 2;
+    let mut half = used / 2;
+    while half > 0 {
+        for at in 0..half {
+            registers[at] = simd.add_f32s(registers[at], registers[at + half]);
+        }
+        half /= 2;
+    }
+    let mut sums = [0.0; LANES];
+    S::as_mut_simd_f32s(&mut sums).0[0] = registers[0];
+    let mut half = S::F32_LANES / 2;
     while half > 0 {
         for lane in 0..half {
             sums[lane] += sums[lane + half];
@@ -180,7 +244,7 @@ pub(super) fn encode_query(x: &[f32], inverse_norm: f64, code: &mut Vec<i16>) ->
 
 #[cfg(test)]
 mod tests {
-    use pulp::Arch;
+    use pulp::{Arch, Scalar};
     use tollgate_core::{Purpose, Seed};
 
     use super::*;
@@ -194,11 +258,22 @@ mod tests {
     /// The same bits through the widest instructions and through none.
     #[test]
     fn instruction_sets_agree() {
-        for dim in [1, 63, 64, 384, 1000] {
+        for dim in [1_usize, 63, 64, 384, 1000] {
             let xs = vectors(2, dim.next_multiple_of(LANES));
-            let wide = Arch::new().dispatch(|| dot_lanes(&xs[0], &xs[1]));
-            assert_eq!(wide.to_bits(), dot_lanes(&xs[0], &xs[1]).to_bits());
-            assert!((f64::from(wide) - dot(&xs[0], &xs[1])).abs() < 1e-6 * dim as f64);
+            let mut rows = Rows::new(xs[0].len());
+            rows.push(&xs[1], 0.0);
+            let fine = Fine {
+                arch: Arch::new(),
+                rows: &rows,
+                inverse_norms: &[1.0],
+                canonical: false,
+                query: &xs[0],
+                inverse_norm: 1.0,
+            };
+            let mut wide = Vec::new();
+            fine.measure(&[0], &mut wide);
+            assert_eq!(wide[0].to_bits(), fine.distance(Scalar, 0).to_bits());
+            assert!((1.0 - f64::from(wide[0]) - dot(&xs[0], &xs[1])).abs() < 1e-6 * dim as f64);
         }
     }
 
@@ -212,8 +287,11 @@ mod tests {
                 let (row_step, error) = encode_row(&pair[0], inverse[0], &mut row_code);
                 let step = encode_query(&pair[1], inverse[1], &mut query_code);
                 row_code.resize(query_code.len(), 0);
-                let exact: i64 =
-                    query_code.iter().zip(&row_code).map(|(&x, &y)| i64::from(x) * i64::from(y)).sum();
+                let exact: i64 = query_code
+                    .iter()
+                    .zip(&row_code)
+                    .map(|(&x, &y)| i64::from(x) * i64::from(y))
+                    .sum();
                 let product = dot_codes(&query_code, &row_code);
                 assert_eq!(i64::from(product), exact, "no overflow");
                 let cosine = dot(&pair[0], &pair[1]) * inverse[0] * inverse[1];

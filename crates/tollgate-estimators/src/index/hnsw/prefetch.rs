@@ -11,7 +11,8 @@
 #![expect(unsafe_code, reason = "a cache hint takes a raw pointer; see the safety section")]
 
 /// Asks for the cache lines of `data`, at most the first `LINES`.
-#[inline]
+#[expect(clippy::inline_always, reason = "a call would cost more than the hint gains")]
+#[inline(always)]
 pub(super) fn prefetch<const LINES: usize, T>(data: &[T]) {
     #[cfg(target_arch = "x86_64")]
     {

@@ -119,8 +119,10 @@ mod tests {
     #[test]
     fn keys_are_ordered_by_distance_and_then_by_node() {
         let distances = [-0.25_f32, -1e-9, 0.0, 1e-30, 0.5, 2.0, f32::INFINITY];
-        let keys: Vec<u64> =
-            distances.iter().flat_map(|&distance| [3, 70_000].map(|node| key(distance, node))).collect();
+        let keys: Vec<u64> = distances
+            .iter()
+            .flat_map(|&distance| [3, 70_000].map(|node| key(distance, node)))
+            .collect();
         assert!(keys.is_sorted());
         for (pair, distance) in keys.chunks(2).zip(distances) {
             assert_eq!(pair.iter().map(|&key| node_of(key)).collect::<Vec<_>>(), [3, 70_000]);
