@@ -231,6 +231,16 @@ pub enum FitError {
         /// The prompt.
         query: usize,
     },
+    /// A longer history of another dimension or with other models.
+    #[error("{what} of the longer history is {got}, of the one fitted {expected}")]
+    Grown {
+        /// What does not fit.
+        what: &'static str,
+        /// What was fitted.
+        expected: usize,
+        /// What was given.
+        got: usize,
+    },
     /// The plug-in's own cause.
     #[error("{recipe} could not be fitted")]
     Other {

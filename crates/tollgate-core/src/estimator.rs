@@ -16,6 +16,16 @@ pub trait Estimator: fmt::Debug + Send + Sync {
     /// The dimension of the embeddings it takes.
     fn dim(&self) -> usize;
 
+    /// The next version: as this one, from a history that begins with the prompts this one
+    /// was fitted on and has more after them. What was learned from the old prompts is not
+    /// learned again, and choices made on them (penalties, weights) stay. This version
+    /// stays as it is, for those who still read it.
+    ///
+    /// # Errors
+    /// [`FitError`] for a history that is shorter, or of another dimension or other models,
+    /// and as [`Fit::fit`].
+    fn grow(&self, history: &History) -> Result<Box<dyn Estimator>, FitError>;
+
     /// Overwrites every slice of `out`, each of shape `(n_models,)`.
     ///
     /// Allocates nothing once `scratch` has grown to its size. Equal, bit for bit,

@@ -66,43 +66,11 @@ impl History {
         mut quality: Vec<f64>,
         mut cost: Vec<f64>,
     ) -> Result<Self, HistoryError> {
-        let n_models = models.len();
-        let n_queries = quality.len() / n_models;
-        let sizes = [
-            ("quality", n_queries * n_models, quality.len()),
-            ("cost", n_queries * n_models, cost.len()),
-            ("embeddings", n_queries * dim, embeddings.len()),
-        ];
-        if let Some(&(what, expected, got)) = sizes.iter().find(|(_, want, got)| want != got) {
-            return Err(HistoryError::Length { what, expected, got });
-        }
-        if n_queries == 0 {
-            return Err(HistoryError::Empty);
-        }
-        if let Some(at) = embeddings.iter().position(|x| !x.is_finite()) {
-            return Err(HistoryError::Embedding { query: at / dim, got: embeddings[at] });
-        }
-        let mut labels = vec![0_usize; n_models];
-        for at in 0..quality.len() {
-            let (query, model) = (at / n_models, at % n_models);
-            let (score, usd) = (quality[at], cost[at]);
-            if score.is_nan() || usd.is_nan() {
-                quality[at] = f64::NAN;
-                cost[at] = f64::NAN;
-                continue;
-            }
-            let name = || models.id(model).clone();
-            if !(0.0..=1.0).contains(&score) {
-                return Err(HistoryError::Quality { query, model: name(), got: score });
-            }
-            if !(usd >= 0.0 && usd.is_finite()) {
-                return Err(HistoryError::Cost { query, model: name(), got: usd });
-            }
-            labels[model] += 1;
-        }
+        let labels = check(&models, 0, dim, &embeddings, &mut quality, &mut cost)?;
         if let Some(model) = labels.iter().position(|&count| count == 0) {
             return Err(HistoryError::Unlabelled { model: models.id(model).clone() });
         }
+        let n_queries = quality.len() / models.len();
         Ok(Self {
             models,
             n_queries,
@@ -110,6 +78,28 @@ impl History {
             embeddings: embeddings.into(),
             quality: quality.into(),
             cost: cost.into(),
+        })
+    }
+
+    /// These prompts and some more after them, of which a model may be labelled on none.
+    /// Shapes and ranges as in [`new`](Self::new).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); prompts are numbered on from those there are.
+    pub fn append(
+        &self,
+        embeddings: &[f32],
+        mut quality: Vec<f64>,
+        mut cost: Vec<f64>,
+    ) -> Result<Self, HistoryError> {
+        check(&self.models, self.n_queries, self.dim, embeddings, &mut quality, &mut cost)?;
+        Ok(Self {
+            models: self.models.clone(),
+            n_queries: self.n_queries + quality.len() / self.models.len(),
+            dim: self.dim,
+            embeddings: [&self.embeddings, embeddings].concat().into(),
+            quality: [&self.quality[..], &quality].concat().into(),
+            cost: [&self.cost[..], &cost].concat().into(),
         })
     }
 
@@ -170,6 +160,53 @@ impl History {
             .collect();
         Self::new(self.models.clone(), self.dim, embeddings, pick(&self.quality), pick(&self.cost))
     }
+}
+
+/// Checks tables of prompts, numbered from `first`, and makes half a label a gap; answers
+/// how many labels each model has.
+fn check(
+    models: &Models,
+    first: usize,
+    dim: usize,
+    embeddings: &[f32],
+    quality: &mut [f64],
+    cost: &mut [f64],
+) -> Result<Vec<usize>, HistoryError> {
+    let n_models = models.len();
+    let n_queries = quality.len() / n_models;
+    let sizes = [
+        ("quality", n_queries * n_models, quality.len()),
+        ("cost", n_queries * n_models, cost.len()),
+        ("embeddings", n_queries * dim, embeddings.len()),
+    ];
+    if let Some(&(what, expected, got)) = sizes.iter().find(|(_, want, got)| want != got) {
+        return Err(HistoryError::Length { what, expected, got });
+    }
+    if n_queries == 0 {
+        return Err(HistoryError::Empty);
+    }
+    if let Some(at) = embeddings.iter().position(|x| !x.is_finite()) {
+        return Err(HistoryError::Embedding { query: first + at / dim, got: embeddings[at] });
+    }
+    let mut labels = vec![0_usize; n_models];
+    for at in 0..quality.len() {
+        let (query, model) = (first + at / n_models, at % n_models);
+        let (score, usd) = (quality[at], cost[at]);
+        if score.is_nan() || usd.is_nan() {
+            quality[at] = f64::NAN;
+            cost[at] = f64::NAN;
+            continue;
+        }
+        let name = || models.id(model).clone();
+        if !(0.0..=1.0).contains(&score) {
+            return Err(HistoryError::Quality { query, model: name(), got: score });
+        }
+        if !(usd >= 0.0 && usd.is_finite()) {
+            return Err(HistoryError::Cost { query, model: name(), got: usd });
+        }
+        labels[model] += 1;
+    }
+    Ok(labels)
 }
 
 #[cfg(test)]

@@ -268,6 +268,11 @@ impl Estimator for BlendEstimator {
         self.parts[0].dim()
     }
 
+    fn grow(&self, history: &History) -> Result<Box<dyn Estimator>, FitError> {
+        let parts = self.parts.iter().map(|part| part.grow(history)).collect::<Result<_, _>>()?;
+        Ok(Box::new(Self { parts, weights: self.weights.clone() }))
+    }
+
     fn estimate_into(
         &self,
         query: Query<'_>,

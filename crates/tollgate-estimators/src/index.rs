@@ -1,16 +1,35 @@
 //! Nearest neighbors by cosine similarity, for kNN and whatever else asks for them.
 
+#[cfg(test)]
+mod conformance;
+mod hnsw;
 #[cfg(feature = "kd-tree")]
 mod kd_tree;
 mod scan;
 
 use std::fmt;
 
-use tollgate_core::{EstimateError, Queries, Query, Scratch};
+use tollgate_core::{EstimateError, FitError, History, Queries, Query, Scratch};
 
+pub use self::hnsw::{Hnsw, HnswConfig, HnswFileError, HnswRecipe};
 #[cfg(feature = "kd-tree")]
 pub use self::kd_tree::KdTree;
 pub use self::scan::ExactScan;
+
+/// What an index promises beyond finding neighbors. The suite in `index/conformance.rs`
+/// tests what is declared.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "four promises, each kept or not")]
+pub struct Capabilities {
+    /// Finds the nearest rows, all of them, always.
+    pub exact: bool,
+    /// The same rows and seed give the same answers, whatever the number of threads.
+    pub reproducible: bool,
+    /// [`grow`](Index::grow) adds rows to what is there, instead of building it anew.
+    pub insert: bool,
+    /// It can be saved and loaded.
+    pub persist: bool,
+}
 
 /// Finds the rows of a history that are nearest to a query.
 ///
@@ -21,11 +40,22 @@ pub trait Index: fmt::Debug + Send + Sync {
     /// The name in reports.
     fn name(&self) -> &'static str;
 
+    /// What it promises.
+    fn capabilities(&self) -> Capabilities;
+
     /// How many rows it holds.
     fn n_rows(&self) -> usize;
 
     /// The dimension of the embeddings.
     fn dim(&self) -> usize;
+
+    /// The next version: an index of a history that begins with the rows of this one. This
+    /// one stays as it is, for those who still search it.
+    ///
+    /// # Errors
+    /// [`FitError`] for a history that is shorter or of another dimension, for a row
+    /// without a direction, or for too many rows.
+    fn grow(&self, history: &History) -> Result<Box<dyn Index>, FitError>;
 
     /// Leaves the `k` nearest rows of each set, nearest first, in
     /// `scratch.child(set).scored`; all rows of a set that has fewer.
@@ -67,23 +97,41 @@ pub trait Index: fmt::Debug + Send + Sync {
     }
 }
 
+/// Refuses a history that does not begin with `n_rows` rows of dimension `dim`.
+pub(crate) fn check_grown(history: &History, n_rows: usize, dim: usize) -> Result<(), FitError> {
+    if history.dim() != dim {
+        return Err(FitError::Grown { what: "the dimension", expected: dim, got: history.dim() });
+    }
+    if history.len() < n_rows {
+        let what = "the number of prompts";
+        return Err(FitError::Grown { what, expected: n_rows, got: history.len() });
+    }
+    Ok(())
+}
+
 /// Sets of rows to search, each by itself: the rows that a model is labelled on.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RowSets {
     /// `None` is the set of all rows.
     masks: Vec<Option<Box<[bool]>>>,
+    /// How many rows are in each; `usize::MAX` for the set of all.
+    lens: Vec<usize>,
 }
 
 impl RowSets {
     /// One set: all rows.
     pub fn all() -> Self {
-        Self { masks: vec![None] }
+        Self::new(vec![Box::default()])
     }
 
     /// One set a mask, each of shape `(n_rows,)`.
     pub fn new(masks: Vec<Box<[bool]>>) -> Self {
         let whole = |mask: Box<[bool]>| mask.contains(&false).then_some(mask);
-        Self { masks: masks.into_iter().map(whole).collect() }
+        let masks: Vec<_> = masks.into_iter().map(whole).collect();
+        let count = |mask: &Option<Box<[bool]>>| {
+            mask.as_ref().map_or(usize::MAX, |mask| mask.iter().filter(|&&row| row).count())
+        };
+        Self { lens: masks.iter().map(count).collect(), masks }
     }
 
     /// How many sets there are.
@@ -97,6 +145,11 @@ impl RowSets {
     /// When there is no such set or row.
     pub fn contains(&self, set: usize, row: usize) -> bool {
         self.masks[set].as_ref().is_none_or(|mask| mask[row])
+    }
+
+    /// How many rows a set has; `usize::MAX` when it is the set of all.
+    fn len(&self, set: usize) -> usize {
+        self.lens[set]
     }
 
     fn mask(&self, set: usize) -> Option<&[bool]> {

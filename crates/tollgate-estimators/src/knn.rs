@@ -41,7 +41,7 @@ use tollgate_core::{
 };
 
 use crate::index::{ExactScan, Index};
-use crate::labels::Labels;
+use crate::labels::{Labels, check_models};
 use crate::vector::check_queries;
 
 /// Queries a block, at most: what the matrix products of the scan are fastest with.
@@ -284,6 +284,16 @@ impl Estimator for KnnEstimator {
 
     fn dim(&self) -> usize {
         self.index.dim()
+    }
+
+    fn grow(&self, history: &History) -> Result<Box<dyn Estimator>, FitError> {
+        check_models(&self.labels.models, history)?;
+        Ok(Box::new(Self {
+            index: self.index.grow(history)?,
+            labels: Labels::new(history),
+            k: self.k,
+            weighting: self.weighting,
+        }))
     }
 
     fn estimate_into(

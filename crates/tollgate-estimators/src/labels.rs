@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tollgate_core::{History, Models};
+use tollgate_core::{FitError, History, Models};
 
 use crate::index::RowSets;
 
@@ -67,6 +67,15 @@ impl Labels {
             members,
         }
     }
+}
+
+/// Refuses a history of other models than those fitted.
+pub(crate) fn check_models(models: &Models, history: &History) -> Result<(), FitError> {
+    if history.models() == models {
+        return Ok(());
+    }
+    let what = "the list of models";
+    Err(FitError::Grown { what, expected: models.len(), got: history.models().len() })
 }
 
 /// The variance behind `n` values whose squared deviations sum to `squares`, with `prior`

@@ -37,7 +37,8 @@
 //!
 //! * [`Knn`]: means of the nearest labelled prompts, found by an [`Index`].
 //! * [`ExactScan`]: the index that looks at every row; with the feature `kd-tree`, `KdTree`
-//!   looks at fewer.
+//!   looks at fewer. [`Hnsw`]: the index that follows a graph, approximate, for large
+//!   histories.
 //! * [`Ridge`]: linear in the embedding, its penalty chosen by exact leave-one-out.
 //! * [`Blend`]: weighted means of other recipes; [`Blend::tollgate`] is the default one.
 
@@ -51,6 +52,8 @@ mod vector;
 pub use blend::{Blend, BlendError, BlendWeights};
 #[cfg(feature = "kd-tree")]
 pub use index::KdTree;
-pub use index::{ExactScan, Index, RowSets};
+pub use index::{
+    Capabilities, ExactScan, Hnsw, HnswConfig, HnswFileError, HnswRecipe, Index, RowSets,
+};
 pub use knn::{Knn, KnnConfig, KnnEstimator, Weighting};
 pub use ridge::{Ridge, RidgeConfig, RidgeEstimator};

@@ -54,7 +54,7 @@ use tollgate_core::{
 };
 
 use self::solve::{Directions, Line, Spectrum, rest};
-use crate::labels::{Labels, QUALITY_PRIOR};
+use crate::labels::{Labels, QUALITY_PRIOR, check_models};
 use crate::vector::{check_queries, checked_norm, dot_f64};
 
 /// A cost is not predicted below this share of the lowest one seen.
@@ -195,6 +195,11 @@ impl Estimator for RidgeEstimator {
 
     fn dim(&self) -> usize {
         self.dim
+    }
+
+    fn grow(&self, history: &History) -> Result<Box<dyn Estimator>, FitError> {
+        check_models(&self.models, history)?;
+        Ok(Box::new(Ridge::default().fit_ridge(history)?))
     }
 
     fn estimate_into(

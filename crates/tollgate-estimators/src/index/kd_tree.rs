@@ -56,7 +56,7 @@ use kiddo::{ImmutableKdTree, SquaredEuclidean};
 use tollgate_core::{EstimateError, FitError, History, Query, Scratch};
 
 use super::scan::keep_nearest;
-use super::{ExactScan, Index, RowSets};
+use super::{Capabilities, ExactScan, Index, RowSets, check_grown};
 use crate::vector::{checked_norm, dot_f64};
 
 /// Dimensions of the tree: the axes, and the length of the rest.
@@ -157,8 +157,17 @@ impl Index for KdTree {
         "kd-tree"
     }
 
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { exact: true, reproducible: true, insert: false, persist: false }
+    }
+
     fn n_rows(&self) -> usize {
         self.rows.n_rows()
+    }
+
+    fn grow(&self, history: &History) -> Result<Box<dyn Index>, FitError> {
+        check_grown(history, self.n_rows(), self.dim())?;
+        Ok(Box::new(Self::new(history)?))
     }
 
     fn dim(&self) -> usize {

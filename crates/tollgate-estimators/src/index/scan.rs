@@ -48,7 +48,7 @@ use tollgate_core::{EstimateError, FitError, History, ParamError, Queries, Query
 use self::codes::Codes;
 use self::kernel::Kernel;
 use self::selection::{Candidate, Run, Selection, small};
-use super::{Index, RowSets};
+use super::{Capabilities, Index, RowSets, check_grown};
 use crate::vector::{F32_LENGTHS, checked_norm, dot, dot_f32, dot_f32_error, inverse_norms};
 
 /// Rows a matrix product: 1024 rows of 384 `f32` are 1.5 MB, a second-level cache.
@@ -88,12 +88,21 @@ impl ExactScan {
     /// # Errors
     /// [`FitError::ZeroVector`] names the first embedding without a direction.
     pub fn new(history: &History) -> Result<Self, FitError> {
+        Self::with_codes(history, Self::codes_pay(history))
+    }
+
+    fn codes_pay(history: &History) -> bool {
         let large = history.len() >= MIN_CODED_ROWS && codes::DIMS.contains(&history.dim());
-        Self::with_codes(history, large && Kernel::pays())
+        large && Kernel::pays()
     }
 
     /// With codes or without, which decides nothing but the time.
     pub(super) fn with_codes(history: &History, coded: bool) -> Result<Self, FitError> {
+        Self::assemble(history, coded, None)
+    }
+
+    /// With codes or without; `known` are those of the first rows.
+    fn assemble(history: &History, coded: bool, known: Option<&Codes>) -> Result<Self, FitError> {
         let inverse_norms = inverse_norms(history)?;
         if u32::try_from(history.len()).is_err() {
             let got = history.len() as f64;
@@ -106,8 +115,11 @@ impl ExactScan {
         // of both products with them, and of the bound.
         let roundings = 5.1 / f64::from(1 << 24);
         let error = if screened { dot_f32_error(dim) + roundings } else { f64::INFINITY };
-        let codes =
-            (coded && error.is_finite()).then(|| Arc::new(Codes::new(&rows, dim, &inverse_norms)));
+        let codes = (coded && error.is_finite()).then(|| {
+            let mut codes = known.cloned().unwrap_or_else(|| Codes::new(dim));
+            codes.extend(&rows[codes.len() * dim..], &inverse_norms[codes.len()..]);
+            Arc::new(codes)
+        });
         let inverse_norms_f32 = inverse_norms.iter().map(|&inverse| narrow(inverse)).collect();
         Ok(Self { rows, dim, inverse_norms, inverse_norms_f32, error, codes })
     }
@@ -238,12 +250,22 @@ impl Index for ExactScan {
         "scan"
     }
 
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { exact: true, reproducible: true, insert: true, persist: false }
+    }
+
     fn n_rows(&self) -> usize {
         self.inverse_norms.len()
     }
 
     fn dim(&self) -> usize {
         self.dim
+    }
+
+    fn grow(&self, history: &History) -> Result<Box<dyn Index>, FitError> {
+        check_grown(history, self.n_rows(), self.dim)?;
+        let coded = Self::codes_pay(history);
+        Ok(Box::new(Self::assemble(history, coded, self.codes.as_deref())?))
     }
 
     fn nearest_into(

@@ -34,6 +34,10 @@ impl Estimator for Known {
         2
     }
 
+    fn grow(&self, history: &History) -> Result<Box<dyn Estimator>, FitError> {
+        Ok(Box::new(Self(history.clone())))
+    }
+
     fn estimate_into(
         &self,
         query: Query<'_>,

@@ -81,12 +81,27 @@ pub(super) struct CodedQuery {
 }
 
 impl Codes {
-    /// Codes the directions of the rows, of which none is zero.
-    pub(super) fn new(rows: &[f32], dim: usize, inverse_norms: &[f64]) -> Self {
-        let n_chunks = dim.div_ceil(CHUNK);
-        let mut chunks = Vec::with_capacity(inverse_norms.len() * n_chunks);
-        let (mut scales, mut errors) = (Vec::new(), Vec::new());
-        for (row, &inverse_norm) in rows.chunks_exact(dim).zip(inverse_norms) {
+    /// Codes of no rows yet.
+    pub(super) fn new(dim: usize) -> Self {
+        Self {
+            dim,
+            n_chunks: dim.div_ceil(CHUNK),
+            chunks: Vec::new(),
+            scales: Vec::new(),
+            errors: Vec::new(),
+            kernel: Kernel::best(),
+        }
+    }
+
+    /// How many rows are coded.
+    pub(super) fn len(&self) -> usize {
+        self.scales.len()
+    }
+
+    /// Codes the directions of more rows, of which none is zero.
+    pub(super) fn extend(&mut self, rows: &[f32], inverse_norms: &[f64]) {
+        self.chunks.reserve(inverse_norms.len() * self.n_chunks);
+        for (row, &inverse_norm) in rows.chunks_exact(self.dim).zip(inverse_norms) {
             let peak = peak(row);
             let (to_code, scale) = (127.0 / peak, to_f32(peak * inverse_norm / 127.0));
             let mut square = 0.0;
@@ -98,12 +113,11 @@ impl Codes {
                     square += error * error;
                     *byte = byte_of(code);
                 }
-                chunks.push(chunk);
+                self.chunks.push(chunk);
             }
-            scales.push(scale);
-            errors.push(to_f32(square.sqrt()).next_up());
+            self.scales.push(scale);
+            self.errors.push(to_f32(square.sqrt()).next_up());
         }
-        Self { dim, n_chunks, chunks, scales, errors, kernel: Kernel::best() }
     }
 
     /// Codes the direction of a query.

@@ -20,7 +20,9 @@ fn bounds(codes: &Codes, query: &[f32], n_rows: usize) -> Vec<(f64, f64)> {
 
 fn coded(rows: &[f32], dim: usize) -> Codes {
     let inverse_norms: Vec<f64> = rows.chunks_exact(dim).map(inverse_norm).collect();
-    Codes::new(rows, dim, &inverse_norms)
+    let mut codes = Codes::new(dim);
+    codes.extend(rows, &inverse_norms);
+    codes
 }
 
 /// The row `(1, 0.5)`: codes `(127, 64)` instead of `(127, 63.5)`, so that half a step of

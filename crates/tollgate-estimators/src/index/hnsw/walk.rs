@@ -1,0 +1,131 @@
+//! Best-first search of one layer with a bounded beam (algorithm 2 of the paper).
+
+use super::graph::Graph;
+use super::kernel::Metric;
+use super::prefetch::prefetch;
+
+/// Set in a key once the links of its node have been followed.
+const EXPANDED: u64 = 1;
+
+/// A node and its distance in one integer, ordered by distance and then by node.
+pub(super) fn key(distance: f32, node: u32) -> u64 {
+    let bits = distance.to_bits();
+    let ordered = if bits >> 31 == 0 { bits | 1 << 31 } else { !bits };
+    u64::from(ordered) << 32 | u64::from(node) << 1
+}
+
+/// The node of a key.
+#[expect(clippy::cast_possible_truncation, reason = "the low half is the node")]
+pub(super) fn node_of(key: u64) -> u32 {
+    key as u32 >> 1
+}
+
+/// The distance of a key.
+pub(super) fn distance_of(key: u64) -> f32 {
+    let ordered = (key >> 32) as u32;
+    f32::from_bits(if ordered >> 31 == 1 { ordered ^ 1 << 31 } else { !ordered })
+}
+
+/// Reusable buffers of a search; hold no answers from one to the next.
+#[derive(Debug, Default)]
+pub(super) struct Walker {
+    /// A node has been seen when its mark is the current one.
+    marks: Vec<u16>,
+    mark: u16,
+    /// Keys, ascending.
+    pub(super) beam: Vec<u64>,
+    fresh: Vec<u32>,
+    distances: Vec<f32>,
+    /// The query: padded, and as codes.
+    pub(super) query: Vec<f32>,
+    pub(super) codes: Vec<i16>,
+}
+
+impl Walker {
+    /// From the top to the layer above `layer`, always to the nearest; leaves the node
+    /// where to begin in the beam.
+    pub(super) fn descend(&mut self, graph: &Graph, layer: u8, metric: &impl Metric) {
+        self.beam.clear();
+        let Some(entry) = graph.entry else {
+            return;
+        };
+        metric.measure(&[entry], &mut self.distances);
+        self.beam.push(key(self.distances[0], entry));
+        for layer in (layer + 1..=graph.levels[entry as usize]).rev() {
+            self.walk(graph, layer, 1, metric);
+        }
+    }
+
+    /// From the beam, on one layer, to the nearest `width` nodes.
+    pub(super) fn walk(&mut self, graph: &Graph, layer: u8, width: usize, metric: &impl Metric) {
+        self.begin(graph.len());
+        let mut at = 0;
+        while at < self.beam.len() {
+            if self.beam[at] & EXPANDED != 0 {
+                at += 1;
+                continue;
+            }
+            self.beam[at] |= EXPANDED;
+            let node = node_of(self.beam[at]);
+            self.fresh.clear();
+            for link in graph.links(node, layer) {
+                let mark = &mut self.marks[link as usize];
+                if *mark != self.mark {
+                    *mark = self.mark;
+                    self.fresh.push(link);
+                }
+            }
+            if let Some(&next) = self.beam.get(at + 1) {
+                prefetch::<4, _>(graph.slots(node_of(next), layer));
+            }
+            metric.measure(&self.fresh, &mut self.distances);
+            let mut lowest = at + 1;
+            for (&node, &distance) in self.fresh.iter().zip(&self.distances) {
+                let key = key(distance, node);
+                if self.beam.len() >= width {
+                    if self.beam.last().is_some_and(|&last| key > last) {
+                        continue;
+                    }
+                    self.beam.truncate(width - 1);
+                }
+                let place = self.beam.partition_point(|&other| other < key);
+                self.beam.insert(place, key);
+                lowest = lowest.min(place);
+            }
+            at = lowest;
+        }
+    }
+
+    /// Forgets what was seen but for the beam, none of whose links have been followed.
+    fn begin(&mut self, n_nodes: usize) {
+        self.marks.resize(self.marks.len().max(n_nodes), 0);
+        self.mark = self.mark.wrapping_add(1);
+        if self.mark == 0 {
+            self.marks.fill(0);
+            self.mark = 1;
+        }
+        for key in &mut self.beam {
+            *key &= !EXPANDED;
+            self.marks[node_of(*key) as usize] = self.mark;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_ordered_by_distance_and_then_by_node() {
+        let distances = [-0.25_f32, -1e-9, 0.0, 1e-30, 0.5, 2.0, f32::INFINITY];
+        let keys: Vec<u64> = distances
+            .iter()
+            .flat_map(|&distance| [3, 70_000].map(|node| key(distance, node)))
+            .collect();
+        assert!(keys.is_sorted());
+        for (pair, distance) in keys.chunks(2).zip(distances) {
+            assert_eq!(pair.iter().map(|&key| node_of(key)).collect::<Vec<_>>(), [3, 70_000]);
+            assert_eq!(distance_of(pair[1] | EXPANDED).to_bits(), distance.to_bits());
+        }
+    }
+}
