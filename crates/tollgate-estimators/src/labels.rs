@@ -69,6 +69,13 @@ impl Labels {
     }
 }
 
+impl Labels {
+    /// The rows of a set from `first` on, ascending.
+    pub(crate) fn rows_of(&self, set: usize, first: usize) -> Vec<usize> {
+        (first..self.n_rows).filter(|&row| self.sets.contains(set, row)).collect()
+    }
+}
+
 /// Refuses a history of other models than those fitted.
 pub(crate) fn check_models(models: &Models, history: &History) -> Result<(), FitError> {
     if history.models() == models {

@@ -43,9 +43,13 @@
 //! * [`Blend`]: weighted means of other recipes; [`Blend::tollgate`] is the default one.
 
 mod blend;
+mod blocks;
 mod index;
+mod kernel_ridge;
+mod kmeans;
 mod knn;
 mod labels;
+mod regression;
 mod ridge;
 mod vector;
 
@@ -55,5 +59,7 @@ pub use index::KdTree;
 pub use index::{
     Capabilities, ExactScan, Hnsw, HnswConfig, HnswFileError, HnswRecipe, Index, RowSets,
 };
+pub use kernel_ridge::{KernelRidge, KernelRidgeConfig};
 pub use knn::{Knn, KnnConfig, KnnEstimator, Weighting};
-pub use ridge::{Ridge, RidgeConfig, RidgeEstimator};
+pub use regression::RegressionEstimator;
+pub use ridge::{Ridge, RidgeConfig};

@@ -2,6 +2,8 @@ use proptest::prelude::*;
 use tollgate_core::{Purpose, Seed};
 use tollgate_testkit::estimator_conformance;
 
+use tollgate_core::{Models, Query, Scratch};
+
 use super::*;
 
 fn estimate(recipe: &Ridge, history: &History, query: &[f32]) -> EstimateTable {
@@ -115,13 +117,6 @@ fn names_and_refusals() {
     }
     let error = RidgeConfig::default().lambda(f64::NAN).build().unwrap_err();
     insta::assert_snapshot!(error, @"`lambda` must be finite and > 0, got NaN");
-}
-
-#[test]
-fn the_two_lowest_by_hand() {
-    assert_eq!(two_lowest(&[4, 7, 9], &[3.0, 1.0, 2.0]), (1.0, 7, 2.0));
-    assert_eq!(two_lowest(&[4, 7], &[1.0, 1.0]), (1.0, 4, 1.0));
-    assert_eq!(two_lowest(&[4], &[1.0]), (1.0, 4, 1.0));
 }
 
 proptest! {
