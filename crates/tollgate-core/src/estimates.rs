@@ -43,6 +43,16 @@ pub struct EstimatesMut<'a> {
 }
 
 impl EstimatesMut<'_> {
+    /// The same slices, for a shorter time.
+    pub fn reborrow(&mut self) -> EstimatesMut<'_> {
+        EstimatesMut {
+            quality: self.quality,
+            quality_se: self.quality_se,
+            cost: self.cost,
+            cost_se: self.cost_se,
+        }
+    }
+
     /// The part that belongs to queries `from..to`.
     pub fn rows(&mut self, n_models: usize, from: usize, to: usize) -> EstimatesMut<'_> {
         let range = from * n_models..to * n_models;

@@ -16,6 +16,12 @@ pub trait Estimator: fmt::Debug + Send + Sync {
     /// The dimension of the embeddings it takes.
     fn dim(&self) -> usize;
 
+    /// What it chose for itself when it was fitted, and why, in a line; `None` where there
+    /// was nothing to choose.
+    fn choice(&self) -> Option<&str> {
+        None
+    }
+
     /// The next version: as this one, from a history that begins with the prompts this one
     /// was fitted on and has more after them. What was learned from the old prompts is not
     /// learned again, and choices made on them (penalties, weights) stay. This version

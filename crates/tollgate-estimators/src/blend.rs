@@ -30,7 +30,7 @@
 //! Breiman, "Stacked regressions", 1996, doi:10.1007/BF00117832: weights that are not
 //! negative, learned on held-out estimates.
 
-mod weights;
+pub(crate) mod weights;
 
 use std::sync::Arc;
 
@@ -149,7 +149,7 @@ impl Blend {
                 let weights: Vec<f64> = given.iter().map(|weight| weight / sum).collect();
                 [weights.clone(), weights]
             }
-            BlendWeights::Learned => weights::learn(history, &held_out()?),
+            BlendWeights::Learned => weights::Losses::new(history, &held_out()?).weights(),
         })
     }
 
@@ -204,7 +204,7 @@ impl Fit for Blend {
 }
 
 /// Equation (1) on tables; `weights` are for scores and for costs.
-fn blend_tables(tables: &[EstimateTable], weights: &[Vec<f64>; 2]) -> EstimateTable {
+pub(crate) fn blend_tables(tables: &[EstimateTable], weights: &[Vec<f64>; 2]) -> EstimateTable {
     let mut blended = EstimateTable::zeros(tables[0].n_queries(), tables[0].n_models());
     blended.fill(|mut out| {
         clear(&mut out);
@@ -217,7 +217,7 @@ fn blend_tables(tables: &[EstimateTable], weights: &[Vec<f64>; 2]) -> EstimateTa
 
 /// A weighted mean of estimators.
 #[derive(Debug)]
-struct BlendEstimator {
+pub(crate) struct BlendEstimator {
     /// At least one, of the same models and dimension.
     parts: Vec<Box<dyn Estimator>>,
     /// For scores, for costs; each sums to 1.
@@ -225,6 +225,18 @@ struct BlendEstimator {
 }
 
 impl BlendEstimator {
+    /// A blend of at least one part, of the same models and dimension; the weights, for
+    /// scores and for costs, each sum to 1.
+    pub(crate) fn new(parts: Vec<Box<dyn Estimator>>, weights: [Vec<f64>; 2]) -> Self {
+        Self { parts, weights }
+    }
+
+    /// As [`grow`](Estimator::grow), with the concrete type.
+    pub(crate) fn grown(&self, history: &History) -> Result<Self, FitError> {
+        let parts = self.parts.iter().map(|part| part.grow(history)).collect::<Result<_, _>>()?;
+        Ok(Self { parts, weights: self.weights.clone() })
+    }
+
     /// Adds up what `estimate` writes for each part.
     fn blend<E>(
         &self,
@@ -269,8 +281,7 @@ impl Estimator for BlendEstimator {
     }
 
     fn grow(&self, history: &History) -> Result<Box<dyn Estimator>, FitError> {
-        let parts = self.parts.iter().map(|part| part.grow(history)).collect::<Result<_, _>>()?;
-        Ok(Box::new(Self { parts, weights: self.weights.clone() }))
+        Ok(Box::new(self.grown(history)?))
     }
 
     fn estimate_into(

@@ -13,7 +13,7 @@
 //! `O(n^3)`; with `m` landmarks `l_1..l_m`
 //!
 //! ```text
-//! p_j(x) = k(u(x), l_j),   K = (k(l_i, l_j))_ij,   W = K^(-1/2)                  (2)
+//! p_j(x) = k(u(x), l_j),   K = (k(l_i, l_j))_ij,   W W' = K^-1                    (2)
 //! ```
 //!
 //! the regression of [`RegressionEstimator`] on `W' p(x)` is the best within their span.
@@ -22,7 +22,8 @@
 //!
 //! Landmarks are the centers of the history's prompts, which stand for all of them better
 //! than as many prompts drawn at random: on `ZeroEval` 512 centers predict as well as 1024
-//! prompts. Directions of `K` below `1e-8` of its largest eigenvalue are left out of `W`.
+//! prompts. `W` is from the Cholesky factor of `K`, with `1e-6` added to its diagonal of
+//! ones, since copies are landmarks too.
 //! By default there are 1024, and `g` is 1.5 over the mean squared distance of two prompts
 //! of the history, so that neither the scale nor the mean of the embeddings matters; half
 //! and twice of it predict nearly as well on recorded streams.
@@ -38,16 +39,21 @@
 
 use std::sync::Arc;
 
-use faer::{Mat, Side};
+use faer::linalg::matmul::matmul;
+use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
+use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
 use serde::{Deserialize, Serialize};
-use tollgate_core::{EstimateTable, Estimator, Fit, FitError, History, ParamError, Seed};
+use tollgate_core::{BoxError, EstimateTable, Estimator, Fit, FitError, History, ParamError, Seed};
 
 use crate::kmeans;
 use crate::regression::{Features, RegressionEstimator, check_lambda};
-use crate::vector::{dot_f32, inverse_norms};
+use crate::vector::{dot, dot_f32, inverse_norms};
 
-/// Eigenvalues of `K` below this share of the largest are left out.
-const TOLERANCE: f64 = 1e-8;
+/// What is added to the diagonal of `K`: more than the products in `f32` are off by.
+const JITTER: f64 = 1e-6;
+
+/// Embeddings a matrix product.
+const BLOCK: usize = 128;
 
 /// `g` times the mean squared distance of two prompts.
 const SHARPNESS: f64 = 1.5;
@@ -185,7 +191,7 @@ struct Kernels {
     landmarks: Vec<f32>,
     /// `1 + |l_j|^2`.
     lengths: Vec<f64>,
-    /// `W`, `(m, rank)`.
+    /// `W`, `(m, m)`.
     whitening: Mat<f64>,
 }
 
@@ -204,13 +210,20 @@ impl Kernels {
         let m = squares.len();
         let landmark = |j: usize| &landmarks[j * dim..(j + 1) * dim];
         let kernels = Mat::from_fn(m, m, |i, j| {
-            let product = f64::from(dot_f32(landmark(i), landmark(j)));
+            let product = dot(landmark(i), landmark(j));
             (-sharpness * (squares[i] + squares[j] - 2.0 * product).max(0.0)).exp()
         });
-        let whitening = inverse_root(&kernels)
+        let whitening = inverse_root(kernels)
             .map_err(|source| FitError::Other { recipe: recipe.name(), source })?;
         let lengths = squares.iter().map(|square| 1.0 + square).collect();
         Ok(Self { dim, sharpness, landmarks, lengths, whitening })
+    }
+}
+
+impl Kernels {
+    /// (1), from `u . l` and `1 + |l|^2`.
+    fn kernel(&self, product: f64, length: f64) -> f64 {
+        (-self.sharpness * (length - 2.0 * product).max(0.0)).exp()
     }
 }
 
@@ -227,7 +240,27 @@ impl Features for Kernels {
         let landmarks = self.landmarks.chunks_exact(self.dim).zip(&self.lengths);
         for (out, (landmark, length)) in out.iter_mut().zip(landmarks) {
             let product = f64::from(dot_f32(embedding, landmark)) * inverse_norm;
-            *out = (-self.sharpness * (length - 2.0 * product).max(0.0)).exp();
+            *out = self.kernel(product, *length);
+        }
+    }
+
+    fn map_block(&self, embeddings: &[f32], inverse_norms: &[f64], out: &mut [f64]) {
+        let m = self.len();
+        let landmarks = MatRef::from_row_major_slice(&self.landmarks, m, self.dim);
+        let mut products = vec![0.0_f32; BLOCK.min(inverse_norms.len()) * m];
+        let blocks = embeddings.chunks(BLOCK * self.dim).zip(inverse_norms.chunks(BLOCK));
+        for ((embeddings, inverse_norms), out) in blocks.zip(out.chunks_mut(BLOCK * m)) {
+            let n = inverse_norms.len();
+            let products = &mut products[..n * m];
+            let target = MatMut::from_row_major_slice_mut(products, n, m);
+            let embeddings = MatRef::from_row_major_slice(embeddings, n, self.dim);
+            matmul(target, Accum::Replace, embeddings, landmarks.transpose(), 1.0, Par::Seq);
+            let rows = out.chunks_exact_mut(m).zip(products.chunks_exact(m)).zip(inverse_norms);
+            for ((out, products), inverse_norm) in rows {
+                for ((out, &product), length) in out.iter_mut().zip(products).zip(&self.lengths) {
+                    *out = self.kernel(f64::from(product) * inverse_norm, *length);
+                }
+            }
         }
     }
 
@@ -256,18 +289,18 @@ fn mean_squared_distance(directions: &[f32], dim: usize) -> f64 {
     2.0 - 2.0 * mean.iter().map(|x| x * x).sum::<f64>()
 }
 
-/// `W` with `W W' = K^-1`, without the directions that `K` hardly has.
-fn inverse_root(kernels: &Mat<f64>) -> Result<Mat<f64>, tollgate_core::BoxError> {
-    let eigen = kernels
-        .self_adjoint_eigen(Side::Lower)
-        .map_err(|_evd| "the eigenvalues of the landmarks' kernels did not converge")?;
-    let values: Vec<f64> = eigen.S().column_vector().iter().copied().collect();
-    let largest = values.last().copied().unwrap_or(0.0);
-    let left_out = values.iter().filter(|&&value| value <= TOLERANCE * largest).count();
-    let vectors = eigen.U();
-    Ok(Mat::from_fn(values.len(), values.len() - left_out, |row, column| {
-        vectors[(row, left_out + column)] / values[left_out + column].sqrt()
-    }))
+/// `W` with `W W' = K^-1`: the transposed inverse of the Cholesky factor.
+fn inverse_root(mut kernels: Mat<f64>) -> Result<Mat<f64>, BoxError> {
+    let m = kernels.nrows();
+    for j in 0..m {
+        kernels[(j, j)] += JITTER;
+    }
+    let factor = kernels
+        .llt(Side::Lower)
+        .map_err(|_llt| "the kernels of the landmarks are not positive definite")?;
+    let mut inverse = Mat::<f64>::identity(m, m);
+    solve_lower_triangular_in_place(factor.L(), inverse.as_mut(), Par::Seq);
+    Ok(inverse.transpose().to_owned())
 }
 
 #[cfg(test)]

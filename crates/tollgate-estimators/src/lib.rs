@@ -42,8 +42,10 @@
 //! * [`Ridge`]: linear in the embedding, its penalty chosen by exact leave-one-out.
 //! * [`Blend`]: weighted means of other recipes; [`Blend::tollgate`] is the default one.
 
+mod auto;
 mod blend;
 mod blocks;
+mod calibration;
 mod index;
 mod kernel_ridge;
 mod kmeans;
@@ -53,7 +55,9 @@ mod regression;
 mod ridge;
 mod vector;
 
+pub use auto::Auto;
 pub use blend::{Blend, BlendError, BlendWeights};
+pub use calibration::coverage;
 #[cfg(feature = "kd-tree")]
 pub use index::KdTree;
 pub use index::{

@@ -18,6 +18,15 @@ pub(crate) trait Features: fmt::Debug + Send + Sync {
     /// Overwrites `out`, of shape `(len,)`, with the features of the embedding's direction.
     fn map(&self, embedding: &[f32], inverse_norm: f64, out: &mut [f64]);
 
+    /// As [`map`](Self::map) up to rounding, for some embeddings; `embeddings` is row-major
+    /// `(inverse_norms.len(), dim)`, `out` row-major with `len` columns.
+    fn map_block(&self, embeddings: &[f32], inverse_norms: &[f64], out: &mut [f64]) {
+        let rows = embeddings.chunks_exact(self.dim()).zip(inverse_norms);
+        for ((embedding, &inverse_norm), out) in rows.zip(out.chunks_exact_mut(self.len())) {
+            self.map(embedding, inverse_norm, out);
+        }
+    }
+
     /// `W`, `(len, rank)`: the penalty is on `b` where the prediction is `p' W b`. `None` is
     /// the identity.
     fn whitening(&self) -> Option<&Mat<f64>>;
@@ -65,17 +74,19 @@ impl<'a> Rows<'a> {
         Ok(Self { features, queries: history.queries(), inverse_norms })
     }
 
-    /// `p(x_r)` for one row.
-    pub(super) fn map(&self, row: usize, out: &mut [f64]) {
-        let embedding = self.queries.query(row).embedding;
-        self.features.map(embedding, self.inverse_norms[row], out);
+    /// `p(x_r)` for some rows, row-major `(rows.len(), len)`.
+    pub(super) fn map(&self, rows: &[usize], out: &mut [f64]) {
+        let embeddings: Vec<f32> =
+            rows.iter().flat_map(|&row| self.queries.query(row).embedding).copied().collect();
+        let inverse_norms: Vec<f64> = rows.iter().map(|&row| self.inverse_norms[row]).collect();
+        self.features.map_block(&embeddings, &inverse_norms, out);
     }
 
     /// `p(x_r) - m` for some rows, row-major `(rows.len(), len)`.
     pub(super) fn centered(&self, rows: &[usize], mean: &[f64]) -> Vec<f64> {
         let mut centered = vec![0.0; rows.len() * mean.len()];
-        for (&row, out) in rows.iter().zip(centered.chunks_exact_mut(mean.len())) {
-            self.map(row, out);
+        self.map(rows, &mut centered);
+        for out in centered.chunks_exact_mut(mean.len()) {
             out.iter_mut().zip(mean).for_each(|(x, mean)| *x -= mean);
         }
         centered

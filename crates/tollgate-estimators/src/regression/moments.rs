@@ -10,7 +10,7 @@ use crate::labels::Labels;
 /// Rows a matrix product.
 const BLOCK: usize = 512;
 
-/// Columns of the matrix of squares that are one task.
+/// Columns of the matrix of squares, or rows of features, that are one task.
 const STRIPE: usize = 64;
 
 /// The labels of a set: the scores of its models, and then their costs.
@@ -76,9 +76,9 @@ impl Moments {
         for which in which.chunks(BLOCK) {
             let mut block = vec![0.0; which.len() * p];
             which
-                .par_iter()
-                .zip(block.par_chunks_exact_mut(p))
-                .for_each(|(&row, out)| rows.map(row, out));
+                .par_chunks(STRIPE)
+                .zip(block.par_chunks_mut(STRIPE * p))
+                .for_each(|(which, out)| rows.map(which, out));
             for row in block.chunks_exact(p) {
                 self.sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
             }

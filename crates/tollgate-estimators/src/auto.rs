@@ -1,0 +1,239 @@
+//! The default: picks estimators and their weights on the history alone.
+//!
+//! # Problem
+//!
+//! Which estimator predicts best depends on the stream: a plane where scores are linear in
+//! the embedding, forty neighbors where topics are clusters, five where prompts come in
+//! near copies. The history tells, if it is asked about prompts that an estimator has not
+//! seen.
+//!
+//! # Method
+//!
+//! Every part (nearest neighbors with `k` = 5, 10, 20, 40, 80 and 160, ridge, kernel ridge)
+//! is asked for its held-out estimates, which are exact leave-one-out. With `e_p` the errors
+//! of part `p` on the labels of model `i`, in units of that model's spread,
+//!
+//! ```text
+//! E_pq = mean over models of (sum_r e_pri e_qri) / (sum_r (y_ri - a_i)^2)         (1)
+//! loss(w) = w' E w,   w >= 0,   sum_p w_p = 1                                    (2)
+//! ```
+//!
+//! is the share of the labels' variance that the blend `w` leaves unexplained, for scores
+//! and, with errors of costs in proportion to the expected cost, for costs. For every one of
+//! the 255 choices of parts the least loss is a small convex problem, solved exactly as in
+//! [`Blend`](crate::Blend). What is picked is the choice with the fewest parts whose losses,
+//! of scores and of costs, are both within a five-hundredth of the least there are; among
+//! those the one with the least. Weights are then for scores and for costs.
+//!
+//! Standard errors are those of the blend, times one factor for scores and one for costs
+//! that make them right over bins of held-out prompts (see [`coverage`](crate::coverage)).
+//!
+//! [`Estimator::choice`] says what was picked, and why.
+//!
+//! # References
+//!
+//! Stone, "Cross-validatory choice and assessment of statistical predictions", 1974,
+//! doi:10.1111/j.2517-6161.1974.tb00994.x. Breiman, "Stacked regressions", 1996,
+//! doi:10.1007/BF00117832.
+
+use std::sync::Arc;
+
+use tollgate_core::{
+    EstimateError, EstimateTable, EstimatesMut, Estimator, Fit, FitError, History, Models, Queries,
+    Query, Scratch, Seed,
+};
+
+use crate::blend::weights::{Losses, Support};
+use crate::blend::{BlendEstimator, blend_tables};
+use crate::calibration;
+use crate::kernel_ridge::KernelRidge;
+use crate::knn::KnnConfig;
+use crate::ridge::Ridge;
+
+/// Numbers of neighbors that are tried.
+const NEIGHBORS: [usize; 6] = [5, 10, 20, 40, 80, 160];
+
+/// A loss within this share of the least is as good.
+const TOLERANCE: f64 = 0.002;
+
+/// The recipe that picks for itself.
+#[derive(Clone, Debug)]
+pub struct Auto {
+    parts: Vec<Arc<dyn Fit>>,
+}
+
+impl Default for Auto {
+    fn default() -> Self {
+        let knn = |k| {
+            let recipe = KnnConfig::default().k(k).build().expect("k is at least 1");
+            Arc::new(recipe) as Arc<dyn Fit>
+        };
+        let mut parts: Vec<Arc<dyn Fit>> = NEIGHBORS.into_iter().map(knn).collect();
+        parts.push(Arc::new(Ridge::default()));
+        parts.push(Arc::new(KernelRidge::default()));
+        Self { parts }
+    }
+}
+
+impl Fit for Auto {
+    fn name(&self) -> String {
+        "auto".to_owned()
+    }
+
+    fn fit(&self, history: &History, seed: Seed) -> Result<Box<dyn Estimator>, FitError> {
+        Ok(self.fit_and_hold_out(history, seed)?.0)
+    }
+
+    fn held_out(&self, history: &History, seed: Seed) -> Result<EstimateTable, FitError> {
+        Ok(self.fit_and_hold_out(history, seed)?.1)
+    }
+
+    fn fit_and_hold_out(
+        &self,
+        history: &History,
+        seed: Seed,
+    ) -> Result<(Box<dyn Estimator>, EstimateTable), FitError> {
+        let both = self.parts.iter().map(|part| part.fit_and_hold_out(history, seed));
+        let (parts, tables): (Vec<_>, Vec<_>) =
+            both.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        let picked = Picked::new(&Losses::new(history, &tables));
+        let names: Vec<String> = self.parts.iter().map(|part| part.name()).collect();
+        let choice = picked.describe(&names);
+        let keep = |part: &usize| picked.on.contains(part);
+        let kept = (0..self.parts.len()).filter(keep);
+        let weights = picked.weights.map(|weights| kept.clone().map(|at| weights[at]).collect());
+        let take = |(at, part)| picked.on.contains(&at).then_some(part);
+        let parts = parts.into_iter().enumerate().filter_map(take).collect();
+        let tables: Vec<_> = kept.map(|at| tables[at].clone()).collect();
+        let mut held_out = blend_tables(&tables, &weights);
+        let factors = calibration::factors(&held_out, history);
+        held_out.fill(|out| scale(factors, out));
+        let estimator =
+            AutoEstimator { blend: BlendEstimator::new(parts, weights), factors, choice };
+        Ok((Box::new(estimator), held_out))
+    }
+}
+
+/// Some parts and their weights.
+#[derive(Debug)]
+struct Picked {
+    /// Ascending.
+    on: Vec<usize>,
+    /// For scores, for costs; one for each part there is.
+    weights: [Vec<f64>; 2],
+    /// (2) of these weights.
+    losses: [f64; 2],
+    /// (2) of each part alone.
+    alone: [Vec<f64>; 2],
+}
+
+impl Picked {
+    fn new(losses: &Losses) -> Self {
+        let supports: Vec<[Support; 2]> = losses.supports();
+        let least = [0, 1].map(|target| {
+            supports.iter().map(|support| support[target].loss).fold(f64::INFINITY, f64::min)
+        });
+        let fits = |support: &&[Support; 2]| {
+            // What is left of nothing is rounding.
+            let limit = |target: usize| least[target] + TOLERANCE * least[target].abs() + 1e-12;
+            [0, 1].iter().all(|&target| support[target].loss <= limit(target))
+        };
+        let total = |support: &[Support; 2]| support[0].loss + support[1].loss;
+        let best = supports
+            .iter()
+            .filter(fits)
+            .min_by(|a, b| {
+                let sizes = a[0].on.len().cmp(&b[0].on.len());
+                sizes.then(total(a).total_cmp(&total(b)))
+            })
+            .expect("all parts together are among the choices, and have the least losses");
+        Self {
+            on: best[0].on.clone(),
+            weights: best.each_ref().map(|support| support.weights.clone()),
+            losses: best.each_ref().map(|support| support.loss),
+            alone: losses.alone(),
+        }
+    }
+
+    /// What was picked, and what it leaves unexplained; beside it the best part alone.
+    fn describe(&self, names: &[String]) -> String {
+        let target = |what: &str, target: usize| {
+            let weight = |&part: &usize| {
+                let weight = self.weights[target][part];
+                (weight > 0.0).then(|| format!("{weight:.2}*{}", names[part]))
+            };
+            let blend: Vec<String> = self.on.iter().filter_map(weight).collect();
+            let alone = &self.alone[target];
+            let best = (0..names.len())
+                .min_by(|&a, &b| alone[a].total_cmp(&alone[b]))
+                .expect("there are parts");
+            format!(
+                "{what} by {}, which held out leaves {:.3} of their variance (alone at best {:.3}, {})",
+                blend.join(" + "),
+                self.losses[target],
+                alone[best],
+                names[best],
+            )
+        };
+        format!("{}; {}", target("scores", 0), target("costs", 1))
+    }
+}
+
+/// A blend with its standard errors set right.
+#[derive(Debug)]
+struct AutoEstimator {
+    blend: BlendEstimator,
+    /// Of the standard errors of scores and of costs.
+    factors: [f64; 2],
+    choice: String,
+}
+
+fn scale([quality, cost]: [f64; 2], out: EstimatesMut<'_>) {
+    out.quality_se.iter_mut().for_each(|se| *se *= quality);
+    out.cost_se.iter_mut().for_each(|se| *se *= cost);
+}
+
+impl Estimator for AutoEstimator {
+    fn models(&self) -> &Models {
+        self.blend.models()
+    }
+
+    fn dim(&self) -> usize {
+        self.blend.dim()
+    }
+
+    fn choice(&self) -> Option<&str> {
+        Some(&self.choice)
+    }
+
+    fn grow(&self, history: &History) -> Result<Box<dyn Estimator>, FitError> {
+        let blend = self.blend.grown(history)?;
+        Ok(Box::new(Self { blend, factors: self.factors, choice: self.choice.clone() }))
+    }
+
+    fn estimate_into(
+        &self,
+        query: Query<'_>,
+        scratch: &mut Scratch,
+        mut out: EstimatesMut<'_>,
+    ) -> Result<(), EstimateError> {
+        self.blend.estimate_into(query, scratch, out.reborrow())?;
+        scale(self.factors, out);
+        Ok(())
+    }
+
+    fn estimate_batch(
+        &self,
+        queries: Queries<'_>,
+        scratch: &mut Scratch,
+        mut out: EstimatesMut<'_>,
+    ) -> Result<(), EstimateError> {
+        self.blend.estimate_batch(queries, scratch, out.reborrow())?;
+        scale(self.factors, out);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "auto/tests.rs"]
+mod tests;
