@@ -21,10 +21,13 @@
 //! mean square is
 //!
 //! ```text
-//! t^2 = sum_b ((y_b - f_b)^2 - v_b / n_b) / sum_b s_b^2                          (2)
+//! t^2 = (sum_b ((y_b - f_b)^2 - v_b / n_b) + d) / sum_b s_b^2                    (2)
+//! d^2 = 2 sum_b (v_b / n_b)^2
 //! ```
 //!
-//! with the bins of every model in units of that model's variance, kept in `[1/20, 2]`.
+//! with the bins of every model in units of that model's variance. `d` is the standard
+//! deviation of the sum if there were no errors at all: so much may be hidden by chance.
+//! `t` is kept in `[1/20, 2]`.
 
 use tollgate_core::{EstimateTable, History};
 
@@ -79,18 +82,20 @@ pub(crate) fn factors(held_out: &EstimateTable, history: &History) -> [f64; 2] {
 }
 
 fn factor(estimates: &[f64], errors: &[f64], labels: &[f64], n_models: usize) -> f64 {
-    let (mut measured, mut promised) = (0.0, 0.0);
+    let (mut measured, mut promised, mut chance) = (0.0, 0.0, 0.0);
     for model in 0..n_models {
         let unit = variance(labels.iter().skip(model).step_by(n_models));
         if unit > 0.0 {
             for bin in bins(estimates, errors, labels, n_models, model) {
                 measured += (bin.error.powi(2) - bin.noise) / unit;
                 promised += bin.promised.powi(2) / unit;
+                chance += 2.0 * (bin.noise / unit).powi(2);
             }
         }
     }
     if promised > 0.0 {
-        (measured / promised).max(0.0).sqrt().clamp(*FACTORS.start(), *FACTORS.end())
+        let errors = measured.max(0.0) + f64::sqrt(chance);
+        (errors / promised).sqrt().clamp(*FACTORS.start(), *FACTORS.end())
     } else {
         1.0
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::{Fit, Policy, Solver};
-use tollgate_estimators::{Blend, BlendWeights, KnnConfig, RidgeConfig};
+use tollgate_estimators::{Auto, Blend, BlendWeights, KernelRidgeConfig, KnnConfig, RidgeConfig};
 use tollgate_policies::{
     BatchSplitConfig, Greedy, GreedyBy, HistoryPricesConfig, PrefixPricesConfig, Random,
 };
@@ -139,7 +139,7 @@ pub const POLICIES: &[Preset] = &[
     Preset {
         name: "tollgate",
         summary: "prices from history, re-solved on what is left, next best with decline",
-        estimator: EstimatorSlot::Default("blend"),
+        estimator: EstimatorSlot::Default("auto"),
         uses_solver: true,
         make: |spec, solver| {
             let config: HistoryPricesConfig = spec.config(POLICY)?;
@@ -154,7 +154,7 @@ const ESTIMATOR: &str = "estimator";
 const SOLVER: &str = "solver";
 
 /// The names of all estimators.
-pub const ESTIMATORS: &[&str] = &["knn", "ridge", "blend"];
+pub const ESTIMATORS: &[&str] = &["knn", "ridge", "kernel-ridge", "blend", "auto"];
 
 /// The names of all solvers.
 pub const SOLVERS: &[&str] = &["cutting-plane"];
@@ -195,7 +195,7 @@ pub fn compose(
     })
 }
 
-/// An estimator's recipe by name: `knn`, `ridge` or `blend`.
+/// An estimator's recipe by name: one of [`ESTIMATORS`].
 ///
 /// # Errors
 /// [`SpecError`] for an unknown name or a parameter out of range.
@@ -208,6 +208,13 @@ pub fn estimator(spec: &Spec) -> Result<Arc<dyn Fit>, SpecError> {
         "ridge" => {
             let config: RidgeConfig = spec.config(ESTIMATOR)?;
             Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
+        }
+        "kernel-ridge" => {
+            let config: KernelRidgeConfig = spec.config(ESTIMATOR)?;
+            Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
+        }
+        "auto" => {
+            spec.config(ESTIMATOR).map(|NoParams {}| Arc::new(Auto::default()) as Arc<dyn Fit>)
         }
         "blend" => {
             let BlendParams { k, weights } = spec.config(ESTIMATOR)?;

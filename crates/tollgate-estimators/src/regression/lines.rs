@@ -154,7 +154,9 @@ impl Choices {
 
     fn leave_out_block(&self, lesson: Lesson<'_>, slopes: &Mat<f64>) -> Block {
         let n_columns = lesson.targets.len();
-        let projected = project(lesson);
+        let centered = lesson.rows.centered(lesson.which, &lesson.spectrum.mean);
+        let projected = on_axes(lesson, &centered);
+        let unseen = lesson.spectrum.unseen(&centered, projected.as_ref());
         let leverages = lesson.spectrum.leverages(projected.as_ref(), &self.lambdas);
         let (components, labels) = components(lesson, &self.mixing);
         let fitted = product(projected.as_ref(), slopes.as_ref());
@@ -171,8 +173,12 @@ impl Choices {
             rows.clone().flat_map(|row| (0..width).map(move |at| table(row, at))).collect()
         };
         let predicted = |row, at| labels[(row, at)] - errors_of_labels[(row, at)];
-        // (4) without the row: a rank-one change of the matrix it inverts.
-        let without = |row, at| leverages[(row, at)] / remainder(leverages[(row, at)]);
+        // (4) without the row: a rank-one change of the matrix it inverts; and what no axis
+        // sees, as for a query.
+        let without = |row: usize, at: usize| {
+            let along = leverages[(row, at)] / remainder(leverages[(row, at)]);
+            along + unseen[row] / self.lambdas[at]
+        };
         Block {
             squares: sum_of_squares(&errors_of_labels),
             component_squares: sum_of_squares(&errors),
@@ -242,9 +248,14 @@ fn along(spectrum: &Spectrum, moments: &Moments, mixing: &Mat<f64>) -> Mat<f64> 
 
 /// The coordinates of rows along all axes.
 fn project(lesson: Lesson<'_>) -> Mat<f64> {
-    let mean = &lesson.spectrum.mean;
-    let centered = lesson.rows.centered(lesson.which, mean);
-    let centered = MatRef::from_row_major_slice(&centered, lesson.which.len(), mean.len());
+    let centered = lesson.rows.centered(lesson.which, &lesson.spectrum.mean);
+    on_axes(lesson, &centered)
+}
+
+/// The same from the features less their mean, row-major.
+fn on_axes(lesson: Lesson<'_>, centered: &[f64]) -> Mat<f64> {
+    let len = lesson.spectrum.mean.len();
+    let centered = MatRef::from_row_major_slice(centered, lesson.which.len(), len);
     product(centered, lesson.spectrum.basis().transpose())
 }
 

@@ -91,6 +91,20 @@ impl Spectrum {
         leverages
     }
 
+    /// The squared lengths of the parts of some rows that no axis sees, from the features
+    /// less their mean, row-major, and their coordinates along all axes.
+    pub(super) fn unseen(&self, centered: &[f64], projected: MatRef<'_, f64>) -> Vec<f64> {
+        let length = dot_f64(&self.anchor, &self.mean);
+        let rows = centered.chunks_exact(self.mean.len()).enumerate();
+        rows.map(|(row, centered)| {
+            let energy = 1.0 - length - 2.0 * dot_f64(&self.anchor, centered);
+            let seen: f64 = projected.row(row).iter().map(|x| x * x).sum();
+            // What is less than rounding leaves is nothing.
+            Some(energy - seen).filter(|&unseen| unseen > 1e-9).unwrap_or(0.0)
+        })
+        .collect()
+    }
+
     /// Equation (4) for queries, for some penalties.
     pub(super) fn gauge(&self, lambdas: &[f64]) -> Gauge {
         let (n, p) = (self.n as f64, self.mean.len());
