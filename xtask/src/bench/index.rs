@@ -258,3 +258,6 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 fn micros(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e6
 }
+
+#[cfg(test)]
+mod tests;

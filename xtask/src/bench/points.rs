@@ -159,7 +159,9 @@ fn near(centers: &[Vec<f64>], n: usize, radius: f64, rng: &mut StreamRng) -> Vec
 
 fn unit(mut vector: Vec<f64>) -> Vec<f64> {
     let length = vector.iter().map(|x| x * x).sum::<f64>().sqrt();
-    vector.iter_mut().for_each(|x| *x /= length);
+    for x in &mut vector {
+        *x /= length;
+    }
     vector
 }
 

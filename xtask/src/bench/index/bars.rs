@@ -22,7 +22,7 @@ const CACHED: usize = 50_000;
 pub(super) type Measured = (Kind, usize, String, Vec<Line>);
 
 #[derive(Clone, Copy, Debug)]
-enum Bar {
+pub(super) enum Bar {
     /// A ratio of times.
     AtMost(f64),
     /// A recall.
@@ -30,14 +30,14 @@ enum Bar {
 }
 
 impl Bar {
-    fn holds(self, value: f64) -> bool {
+    pub(super) fn holds(self, value: f64) -> bool {
         match self {
             Self::AtMost(most) => value <= most,
             Self::AtLeast(least) => value >= least,
         }
     }
 
-    fn nearly_holds(self, value: f64) -> bool {
+    pub(super) fn nearly_holds(self, value: f64) -> bool {
         match self {
             Self::AtMost(most) => value <= SLACK * most,
             Self::AtLeast(_) => self.holds(value),

@@ -91,7 +91,6 @@ impl WithSimd for Scan<'_> {
     }
 }
 
-#[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
 #[inline(always)]
 fn dot<S: pulp::Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
     const SUMS: usize = 4;
