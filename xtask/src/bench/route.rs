@@ -187,7 +187,8 @@ impl World {
     fn router(&self, recipe: Arc<dyn Fit>, clock: &Arc<Clock>) -> Result<Router> {
         // A round to grow the buffers, and those that are timed.
         let horizon = ((1 + ROUNDS) * self.n_queries) as u64;
-        let each = 2.0 * self.cheapest * horizon as f64 / N_MODELS as f64;
+        // The cheapest model alone could serve everything: scarce, and never exhausted.
+        let each = self.cheapest * horizon as f64;
         let names = self.history.models().iter().map(|model| (model.as_str().to_owned(), each));
         let config = HistoryPricesConfig { every: EVERY, ..HistoryPricesConfig::default() };
         let policy = presets::tollgate_with(config, presets::default_solver())?;

@@ -142,7 +142,7 @@ impl RouterBuilder<Set<History>, Set<Arc<dyn Fit>>, Set<Arc<dyn Policy>>, Set<Bu
                 ranking: Ranking::default(),
                 remaining: Vec::new(),
                 remaining_estimated: Vec::new(),
-                cheapest: Vec::new(),
+                cheapest: Vec::with_capacity(models.len()),
             }),
             buffers: Mutex::new(Vec::new()),
         })
