@@ -100,6 +100,7 @@ pub(super) fn run(options: &RouteOptions) -> Result<()> {
             Ok(recipe) => recipe,
             Err(error) => {
                 println!("{:<24} not measured: {error}", spec.to_string());
+                broken.push(format!("{spec}: not measured: {error}"));
                 continue;
             }
         };
