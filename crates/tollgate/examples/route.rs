@@ -13,11 +13,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .budget(Budget::pooled(0.01).horizon(10))
         .build()?;
     for prompt in 2_000..2_010 {
-        let routed = router.route(&Request::new(table.queries().query(prompt).embedding))?;
+        let request = Request::new(table.queries().query(prompt).embedding);
+        let routed = router.route(&request)?;
         println!("prompt {prompt}: {:?}", routed.decision.outcome);
+        println!("{}", router.explain(&request, &routed)?);
         if let Some(reservation) = routed.reservation {
             println!("  to {}", table.models().id(reservation.model()));
-            println!("{}", routed.decision.explanation);
             let cost = table.cost()[prompt * table.models().len() + reservation.model()];
             router.settle(reservation, cost)?;
         }

@@ -18,8 +18,9 @@
 //!     .policy(presets::tollgate())
 //!     .budget(Budget::pooled(0.10).horizon(2_000))
 //!     .build()?;
-//! let routed = router.route(&Request::new(table.queries().query(2_000).embedding))?;
-//! println!("{}", routed.decision.explanation);
+//! let request = Request::new(table.queries().query(2_000).embedding);
+//! let routed = router.route(&request)?;
+//! println!("{}", router.explain(&request, &routed)?);
 //! if let Some(reservation) = routed.reservation {
 //!     router.settle(reservation, 0.000_04)?; // what the answer really cost, in USD
 //! }

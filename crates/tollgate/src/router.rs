@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 use tollgate_core::{
-    Amounts, Arrival, BudgetView, Decision, EstimateError, EstimateTable, Estimator, Explanation,
-    Feedback, Ledger, MoneyError, Outcome, PicoUsd, Policy, PolicyError, PriceUpdate, Pricer,
-    Prices, Progress, Query, Ranking, Reservation, Scratch, Seed, Settlement,
+    Amounts, Arrival, BudgetView, Decision, EstimateError, EstimateTable, Estimates, Estimator,
+    Explanation, Feedback, Ledger, Models, MoneyError, Outcome, PicoUsd, Policy, PolicyError,
+    PriceUpdate, Pricer, Prices, Progress, Query, Ranking, Reservation, Scratch, Seed, Settlement,
 };
 use tracing::debug_span;
 
@@ -45,11 +45,14 @@ struct Buffers {
 #[derive(Debug)]
 struct Run {
     arrivals: u64,
-    prices: Prices,
+    /// Shared with the decisions that were made by them.
+    prices: Arc<Prices>,
     pricer: Option<Box<dyn Pricer>>,
     ranking: Ranking,
     remaining: Vec<f64>,
     remaining_estimated: Vec<f64>,
+    /// Models and what would be reserved for them in USD, the cheapest first.
+    cheapest: Vec<(f64, usize)>,
 }
 
 /// One prompt to be routed.
@@ -86,11 +89,13 @@ impl<'a> Request<'a> {
 /// A decision, with the money that is held for it.
 #[derive(Debug)]
 pub struct Routed {
-    /// What was decided, and why.
+    /// What was decided; [`Router::explain`] says why.
     pub decision: Decision,
     /// What is held for the chosen model; `None` when nothing was chosen. Dropping it
     /// gives the money back.
     pub reservation: Option<Reservation>,
+    /// What was in force.
+    prices: Arc<Prices>,
 }
 
 /// A request that could not be decided.
@@ -141,6 +146,11 @@ impl Router {
         RouterBuilder::new()
     }
 
+    /// The models, in the order of their indices.
+    pub fn models(&self) -> &Models {
+        self.estimator.models()
+    }
+
     /// The accounts.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
@@ -160,36 +170,86 @@ impl Router {
     ///
     /// When prices are due they are solved for first, in this call. Unless declining is
     /// allowed, a prompt that the policy names no affordable model for goes to the
-    /// cheapest model that is.
+    /// cheapest model that is. Allocates nothing once its buffers have grown, except
+    /// where prices are solved for.
     ///
     /// # Errors
     /// [`RouteError`] names what is wrong with the request. Declining, or having
     /// nothing affordable, is an [`Outcome`].
     pub fn route(&self, request: &Request<'_>) -> Result<Routed, RouteError> {
-        let n_models = self.estimator.models().len();
-        self.check(request, n_models)?;
-        let mut buffers = self.take_buffers(n_models);
-        let routed = self.route_with(request, &mut buffers);
-        lock(&self.buffers).push(buffers);
-        routed
+        self.with_estimates(request, |estimates| self.decide(request, estimates))
     }
 
-    fn route_with(
+    /// Why a prompt went where it did, as a tree of terms that adds up to the score.
+    ///
+    /// Estimates `request`, the one that was `routed`, anew, and with the same result: the
+    /// estimator is a snapshot. The prices are those that were in force, whatever has
+    /// been solved since.
+    ///
+    /// # Errors
+    /// As [`route`](Self::route).
+    pub fn explain(
         &self,
         request: &Request<'_>,
-        Buffers { scratch, estimates }: &mut Buffers,
-    ) -> Result<Routed, RouteError> {
+        routed: &Routed,
+    ) -> Result<Explanation, RouteError> {
+        let Decision { arrival, outcome, by_need, .. } = routed.decision;
+        let model = match outcome {
+            Outcome::Served(model) | Outcome::Lost(model) => model,
+            Outcome::Declined => {
+                return Ok(Explanation::leaf("no model is worth its price", 0.0));
+            }
+            Outcome::Unaffordable => {
+                return Ok(Explanation::leaf("nothing worth trying is affordable", 0.0));
+            }
+        };
+        self.with_estimates(request, |estimates| {
+            if by_need {
+                let why = "must be served: the cheapest that is affordable, USD held";
+                return Ok(Explanation::leaf(why, bound(request, &estimates, model)));
+            }
+            let arrival = self.arrival(request, arrival, estimates);
+            Ok(self.policy.explain(&arrival, &routed.prices, model))
+        })
+    }
+
+    /// Checks a request and estimates it.
+    fn with_estimates<T>(
+        &self,
+        request: &Request<'_>,
+        work: impl FnOnce(Estimates<'_>) -> Result<T, RouteError>,
+    ) -> Result<T, RouteError> {
+        let n_models = self.models().len();
+        self.check(request, n_models)?;
+        let mut buffers = self.take_buffers(n_models);
+        let Buffers { scratch, estimates } = &mut buffers;
         let query = Query { embedding: request.embedding };
-        estimates.fill(|out| self.estimator.estimate_into(query, scratch, out))?;
+        let answer = estimates
+            .fill(|out| self.estimator.estimate_into(query, scratch, out))
+            .map_err(RouteError::from)
+            .and_then(|()| work(estimates.row(0)));
+        lock(&self.buffers).push(buffers);
+        answer
+    }
+
+    fn arrival<'a>(
+        &self,
+        request: &Request<'_>,
+        index: u64,
+        estimates: Estimates<'a>,
+    ) -> Arrival<'a> {
+        let (group, must_serve) = (request.group, !self.declines);
+        Arrival { index, group, estimates, must_serve, seed: self.seed }
+    }
+
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        estimates: Estimates<'_>,
+    ) -> Result<Routed, RouteError> {
         let mut guard = lock(&self.run);
         let run = &mut *guard;
-        let arrival = Arrival {
-            index: run.arrivals,
-            group: request.group,
-            estimates: estimates.row(0),
-            must_serve: !self.declines,
-            seed: self.seed,
-        };
+        let arrival = self.arrival(request, run.arrivals, estimates);
         run.arrivals += 1;
         self.ledger.remaining_into(&mut run.remaining, &mut run.remaining_estimated);
         let view = BudgetView {
@@ -224,35 +284,30 @@ impl Router {
         &self,
         request: &Request<'_>,
         arrival: &Arrival<'_>,
-        run: &Run,
+        run: &mut Run,
     ) -> Result<Routed, RouteError> {
+        let routed = |outcome, score, by_need, reservation| {
+            let decision = Decision { arrival: arrival.index, outcome, score, by_need };
+            Routed { decision, reservation, prices: Arc::clone(&run.prices) }
+        };
         for entry in run.ranking.entries() {
-            let bound = bound(request, arrival, entry.model);
-            if let Some(reservation) = self.hold(arrival, entry.model, bound)? {
-                let explanation = self.policy.explain(arrival, &run.prices, entry.model);
-                return Ok(self.served(arrival, reservation, entry.score, explanation));
+            let bound = bound(request, &arrival.estimates, entry.model);
+            if let Some(held) = self.hold(arrival, entry.model, bound)? {
+                return Ok(routed(Outcome::Served(entry.model), entry.score, false, Some(held)));
             }
         }
         if arrival.must_serve {
             // Whatever the policy thinks of the others, money is left for one of them.
-            for (bound, model) in cheapest_first(request, arrival) {
-                if let Some(reservation) = self.hold(arrival, model, bound)? {
-                    let why = "must be served: the cheapest that is affordable, USD held";
-                    let explanation = Explanation::leaf(why, bound);
-                    return Ok(self.served(arrival, reservation, 0.0, explanation));
+            cheapest_first(request, &arrival.estimates, &mut run.cheapest);
+            for &(bound, model) in &run.cheapest {
+                if let Some(held) = self.hold(arrival, model, bound)? {
+                    return Ok(routed(Outcome::Served(model), 0.0, true, Some(held)));
                 }
             }
         }
         let unaffordable = run.ranking.is_unaffordable() || run.ranking.best().is_some();
-        let (outcome, why) = if unaffordable {
-            (Outcome::Unaffordable, "nothing worth trying is affordable")
-        } else {
-            (Outcome::Declined, "no model is worth its price")
-        };
-        let explanation = Explanation::leaf(why, 0.0);
-        let index = arrival.index;
-        let decision = Decision { arrival: index, outcome, model: None, score: 0.0, explanation };
-        Ok(Routed { decision, reservation: None })
+        let outcome = if unaffordable { Outcome::Unaffordable } else { Outcome::Declined };
+        Ok(routed(outcome, 0.0, false, None))
     }
 
     /// Reserves `bound` USD and books the estimate; `None` where it is not affordable.
@@ -269,24 +324,6 @@ impl Router {
             self.ledger.expect(arrival.group, model, estimate);
         }
         Ok(reservation)
-    }
-
-    fn served(
-        &self,
-        arrival: &Arrival<'_>,
-        reservation: Reservation,
-        score: f64,
-        explanation: Explanation,
-    ) -> Routed {
-        let model = reservation.model();
-        let decision = Decision {
-            arrival: arrival.index,
-            outcome: Outcome::Served(model),
-            model: Some(self.estimator.models().id(model).clone()),
-            score,
-            explanation,
-        };
-        Routed { decision, reservation: Some(reservation) }
     }
 
     fn check(&self, request: &Request<'_>, n_models: usize) -> Result<(), RouteError> {
@@ -317,37 +354,38 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// What is reserved for one answer, in USD.
-fn bound(request: &Request<'_>, arrival: &Arrival<'_>, model: usize) -> f64 {
+fn bound(request: &Request<'_>, estimates: &Estimates<'_>, model: usize) -> f64 {
     let Some(bounds) = request.bounds else {
-        let estimates = &arrival.estimates;
         return estimates.cost[model] + RESERVED_ERRORS * estimates.cost_se[model];
     };
     bounds[model]
 }
 
 /// All models by what would be reserved, ties by name.
-fn cheapest_first(request: &Request<'_>, arrival: &Arrival<'_>) -> Vec<(f64, usize)> {
-    let models = 0..arrival.estimates.cost.len();
-    let mut models: Vec<(f64, usize)> =
-        models.map(|model| (bound(request, arrival, model), model)).collect();
-    models.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    models
+fn cheapest_first(
+    request: &Request<'_>,
+    estimates: &Estimates<'_>,
+    models: &mut Vec<(f64, usize)>,
+) {
+    models.clear();
+    models.extend((0..estimates.cost.len()).map(|model| (bound(request, estimates, model), model)));
+    models.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
 }
 
 /// Asks the price source whether prices are due, and installs them.
 fn reprice(
     pricer: &mut Option<Box<dyn Pricer>>,
-    prices: &mut Prices,
+    prices: &mut Arc<Prices>,
     progress: &Progress<'_>,
 ) -> Result<(), PolicyError> {
     let Some(pricer) = pricer else { return Ok(()) };
     match pricer.before(progress)? {
         PriceUpdate::Keep => {}
-        PriceUpdate::Install(new) => *prices = new,
+        PriceUpdate::Install(new) => *prices = Arc::new(new),
         PriceUpdate::Solve(request) => {
             let span = debug_span!("solve", arrival = progress.arrival.index);
             let solution = span.in_scope(|| request.run())?;
-            *prices = pricer.install(solution);
+            *prices = Arc::new(pricer.install(solution));
         }
     }
     Ok(())

@@ -137,11 +137,12 @@ impl RouterBuilder<Set<History>, Set<Arc<dyn Fit>>, Set<Arc<dyn Policy>>, Set<Bu
             declines,
             run: Mutex::new(Run {
                 arrivals: 0,
-                prices: Prices::unset(),
+                prices: Arc::new(Prices::unset()),
                 pricer,
                 ranking: Ranking::default(),
                 remaining: Vec::new(),
                 remaining_estimated: Vec::new(),
+                cheapest: Vec::with_capacity(models.len()),
             }),
             buffers: Mutex::new(Vec::new()),
         })

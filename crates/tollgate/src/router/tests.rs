@@ -2,7 +2,9 @@ use std::thread;
 
 use tollgate_core::{Budgets, EstimatesMut, Fit, FitError, History, Meter, Models, Row, Scope};
 use tollgate_estimators::KnnConfig;
-use tollgate_policies::{BudgetSplit, DualPrice, Greedy, GreedyBy, Guard, Random};
+use tollgate_policies::{
+    BudgetSplit, DualPrice, Greedy, GreedyBy, Guard, HistoryPricesConfig, Random,
+};
 
 use super::*;
 use crate::presets;
@@ -101,6 +103,10 @@ fn books(router: &Router) -> Vec<(u64, u64)> {
     accounts.iter().map(|account| (account.free() / cent, account.reserved / cent)).collect()
 }
 
+fn explained(router: &Router, prompt: &[f32], routed: &Routed) -> Explanation {
+    router.explain(&Request::new(prompt), routed).unwrap()
+}
+
 fn outcome(router: &Router, prompt: &[f32]) -> Outcome {
     router.route(&Request::new(prompt)).unwrap().decision.outcome
 }
@@ -110,7 +116,7 @@ fn a_decision_holds_money_until_it_is_settled() {
     let router = greedy(cents(10.0, 3.0));
     let routed = router.route(&Request::new(&FAR)).unwrap();
     assert_eq!(routed.decision.outcome, Outcome::Served(BIG));
-    assert_eq!(routed.decision.model.unwrap().as_str(), "big");
+    assert_eq!(router.models().id(BIG).as_str(), "big");
     assert_eq!(books(&router), [(6, 4), (3, 0)]);
     // It cost half of what was held.
     let settlement = router.settle(routed.reservation.unwrap(), 0.02).unwrap();
@@ -174,15 +180,15 @@ fn by_default_every_prompt_is_served_while_it_can_be() {
     let router = greedy(cents(3.0, 2.0));
     let routed = router.route(&Request::new(&FAR)).unwrap();
     assert_eq!(routed.decision.outcome, Outcome::Served(SMALL));
-    insta::assert_snapshot!(routed.decision.explanation, @"must be served: the cheapest that is affordable, USD held = 0.01");
+    insta::assert_snapshot!(explained(&router, &FAR, &routed), @"must be served: the cheapest that is affordable, USD held = 0.01");
     router.settle(routed.reservation.unwrap(), 0.01).unwrap();
     assert_eq!(books(&router), [(3, 0), (1, 0)]);
     let last = router.route(&Request::new(&FAR)).unwrap();
     assert_eq!(last.decision.outcome, Outcome::Served(SMALL));
     let none = router.route(&Request::new(&FAR)).unwrap();
     assert_eq!(none.decision.outcome, Outcome::Unaffordable);
-    assert!(none.reservation.is_none() && none.decision.model.is_none());
-    insta::assert_snapshot!(none.decision.explanation, @"nothing worth trying is affordable = 0");
+    assert!(none.reservation.is_none() && none.decision.outcome.model().is_none());
+    insta::assert_snapshot!(explained(&router, &FAR, &none), @"nothing worth trying is affordable = 0");
 }
 
 /// On `FAR` `small` is worth nothing, so nobody but a must-serve router takes it there.
@@ -197,7 +203,7 @@ fn declining_is_opt_in() {
     let routed = declines.route(&Request::new(&FAR)).unwrap();
     // A budget of nothing has a price beyond what `big` is worth.
     assert_eq!(routed.decision.outcome, Outcome::Declined);
-    insta::assert_snapshot!(routed.decision.explanation, @"no model is worth its price = 0");
+    insta::assert_snapshot!(explained(&declines, &FAR, &routed), @"no model is worth its price = 0");
     assert_eq!(books(&declines), [(0, 0), (2, 0)]);
 
     // Money for one prompt of two, on a history that says half of them are worthless.
@@ -222,6 +228,38 @@ fn prices_are_in_force_from_the_first_prompt_and_explain_the_decision() {
     assert!((routed.decision.score - (0.75 - 0.01 * price)).abs() < 1e-9);
     router.observe(&Feedback { arrival: 0, model: SMALL, cost: 0.01, quality: None });
     router.observe(&Feedback { arrival: 99, model: BIG, cost: 0.01, quality: Some(1.0) });
+}
+
+/// Prices that are solved for again at every arrival: an explanation is by those that its
+/// decision was made by, and adds up to the decision's score. With 9.6 cents for 4 prompts
+/// the last cent goes to `big` on `FAR`, 25 points a dollar; once `small` has answered for
+/// one cent it goes to `big` in place of `small` on `NEAR`, a quarter point for 3 cents.
+#[test]
+fn a_decision_is_explained_by_its_own_prices() {
+    let config = HistoryPricesConfig { every: 1, ..HistoryPricesConfig::default() };
+    let policy = presets::tollgate_with(config, presets::default_solver()).unwrap();
+    let router = build(policy, Budget::pooled(0.096).horizon(4)).unwrap();
+    let first = router.route(&Request::new(&NEAR)).unwrap();
+    assert!((router.prices()[0] - 25.0).abs() < 1e-9, "{:?}", router.prices());
+    let second = router.route(&Request::new(&NEAR)).unwrap();
+    assert!((router.prices()[0] - 0.25 / 0.03).abs() < 1e-9, "{:?}", router.prices());
+    for routed in [&first, &second] {
+        let explanation = explained(&router, &NEAR, routed);
+        assert!((explanation.value - routed.decision.score).abs() < 1e-12, "{explanation}");
+    }
+    insta::assert_snapshot!(explained(&router, &NEAR, &first), @"
+    score = 0.5
+      value = 0.75
+        expected quality = 0.75
+        value per quality = 1
+      toll = -0.25
+        expected cost, USD = 0.01
+        price per USD = 25
+        price per query = 0
+    ");
+    // A request that does not fit the models is refused, as it would be by `route`.
+    let refused = router.explain(&Request::new(&NEAR).bounds(&[0.1]), &first).unwrap_err();
+    insta::assert_snapshot!(refused, @"1 cost bounds for 2 models");
 }
 
 #[test]
@@ -356,7 +394,7 @@ fn a_total_is_split_by_rule() {
 #[test]
 fn a_policy_without_a_fallback_gets_one() {
     let policy = || {
-        let config = tollgate_policies::HistoryPricesConfig::default();
+        let config = HistoryPricesConfig::default();
         let source = config.build(presets::default_solver()).unwrap();
         DualPrice::new("bare", source).guard(Guard::Decline)
     };
