@@ -5,11 +5,11 @@ use std::ops::Range;
 use rayon::prelude::*;
 use tollgate_core::{Purpose, Queries};
 
-use super::{Buffers, Hnsw};
 use super::graph::TOP;
 use super::kernel::{Coarse, Fine, Metric, encode_query};
 use super::nodes::small;
 use super::walk::{Walker, distance_of, key, node_of};
+use super::{Buffers, Hnsw};
 
 /// Nodes a batch, at most; and at most one for every `SHARE` that are linked already.
 const BATCH: usize = 512;

@@ -374,3 +374,7 @@ impl<W: Write> Sum<W> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "file/tests.rs"]
+mod tests;

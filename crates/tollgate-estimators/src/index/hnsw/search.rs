@@ -1,8 +1,8 @@
 //! From a query to the nearest rows of a set.
 
+use super::build::Mates;
 use super::kernel::{Coarse, Fine, LANES, encode_query};
 use super::walk::{Walker, distance_of, node_of};
-use super::build::Mates;
 use super::{Hnsw, nodes};
 use crate::vector::{dot, dot_f32_error};
 
