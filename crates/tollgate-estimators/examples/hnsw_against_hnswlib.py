@@ -4,11 +4,15 @@
     cargo build --release -p tollgate-estimators --example hnsw_against_hnswlib
     env/bin/python hnsw_against_hnswlib.py target/release/examples/hnsw_against_hnswlib [DATA ...]
 
-DATA: c20k, t20k, c100k, near, near01, copies. Build in seconds, median query in microseconds,
-recall of the five nearest (a row as similar as the fifth counts, up to 1e-9), the ratios of
-the medians of the rounds.
+DATA: c20k, t20k, c100k, near, near01, copies. Prints a JSON object a line, one a measure: its
+name and unit, hnswlib's figure, ours with the widest instructions and with AVX2 at most, and
+the ratios to hnswlib's. Times are medians over the rounds of: the seconds of a build, by the
+clock and of the processor; the median, mean and 99th percentile of a query in microseconds.
+Recall is that of the five nearest; a row as similar as the fifth counts, up to 1e-9.
 """
 
+import json
+import os
 import statistics
 import subprocess
 import sys
@@ -67,28 +71,46 @@ def theirs(rows, queries):
     index = hnswlib.Index(space="cosine", dim=DIM)
     index.init_index(max_elements=len(rows), M=32, ef_construction=200, random_seed=1)
     index.set_num_threads(1)
-    start = time.perf_counter()
+    start, processor = time.perf_counter(), time.process_time()
     index.add_items(rows, num_threads=1)
-    build = time.perf_counter() - start
+    build, processor = time.perf_counter() - start, time.process_time() - processor
     index.set_ef(50)
     for _ in range(2):
         times, found = [], []
         for query in queries:
             start = time.perf_counter()
             labels, _ = index.knn_query(query, k=K, num_threads=1)
-            times.append(time.perf_counter() - start)
+            times.append((time.perf_counter() - start) * 1e6)
             found.append(labels[0].tolist())
-    return build, statistics.median(times) * 1e6, found
+    return {
+        "build": build,
+        "build_processor": processor,
+        "median": statistics.median(times),
+        "mean": statistics.mean(times),
+        "high": sorted(times)[len(times) * 99 // 100],
+        "found": found,
+    }
 
 
-def ours(program, rows, queries):
+def ours(program, rows, queries, *level):
     with tempfile.NamedTemporaryFile() as a, tempfile.NamedTemporaryFile() as b:
         rows.tofile(a.name)
         queries.tofile(b.name)
-        command = [program, a.name, b.name, str(DIM)]
-        lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    found = [[int(row) for row in line.split()] for line in lines[2:]]
-    return float(lines[0]), float(lines[1].split()[0]), found
+        command = [program, a.name, b.name, str(DIM), *level]
+        return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+MEASURES = [
+    ("build", "build", "s"),
+    ("build, processor", "build_processor", "s"),
+    ("query, median", "median", "us"),
+    ("query, mean", "mean", "us"),
+    ("query, 99th percentile", "high", "us"),
+    ("query of the mapped file, median", "opened_median", "us"),
+    ("save", "save", "s"),
+    ("load", "load", "s"),
+    ("open", "open", "s"),
+]
 
 
 def main():
@@ -97,13 +119,26 @@ def main():
         rows, queries = data(name)
         rounds = []
         for _ in range(ROUNDS):
-            rounds.append((theirs(rows, queries), ours(program, rows, queries)))
-        middle = lambda side, what: statistics.median(round[side][what] for round in rounds)
-        for side, label in enumerate(["hnswlib", "tollgate"]):
-            share = recall(rows, queries, rounds[0][side][2])
-            print(f"{name:7} {label:9} build {middle(side, 0):7.2f} s  query {middle(side, 1):6.1f} us  recall {share:.4f}")
-        build, query = (middle(1, what) / middle(0, what) for what in (0, 1))
-        print(f"{name:7} ratio     build {build:7.2f}    query {query:6.2f}", flush=True)
+            rounds.append(
+                {
+                    "hnswlib": theirs(rows, queries),
+                    "widest": ours(program, rows, queries),
+                    "avx2": ours(program, rows, queries, "avx2"),
+                }
+            )
+        sides = rounds[0].keys()
+        share = {side: recall(rows, queries, rounds[0][side]["found"]) for side in sides}
+        print(json.dumps({"data": name, "measure": "recall", **share}), flush=True)
+        for measure, key, unit in MEASURES:
+            line = {"data": name, "measure": measure, "unit": unit, "rounds": ROUNDS}
+            for side in sides:
+                times = [times[side][key] for times in rounds if key in times[side]]
+                if times:
+                    line[side] = round(statistics.median(times), 4)
+            if "hnswlib" in line:
+                for side in ["widest", "avx2"]:
+                    line[f"{side}/hnswlib"] = round(line[side] / line["hnswlib"], 3)
+            print(json.dumps({**line, "load": os.getloadavg()[0]}), flush=True)
 
 
 main()

@@ -42,6 +42,7 @@
 //! hierarchical navigable small world graphs", 2018, doi:10.1109/TPAMI.2018.2889473.
 
 mod build;
+mod bytes;
 mod file;
 mod graph;
 mod kernel;
@@ -53,13 +54,14 @@ mod walk;
 
 use std::sync::{Mutex, PoisonError};
 
+use pulp::Arch;
 use serde::{Deserialize, Serialize};
 use tollgate_core::{EstimateError, FitError, History, ParamError, Queries, Query, Scratch, Seed};
 
 pub use self::file::HnswFileError;
 use self::graph::Graph;
 use self::nodes::Nodes;
-use self::walk::Walker;
+use self::search::Buffers;
 use super::{Capabilities, Index, RowSets, check_grown};
 use crate::vector::{check_queries, checked_norm};
 
@@ -152,7 +154,8 @@ impl HnswRecipe {
             seed,
             nodes: Nodes::new(dim),
             graph: Graph::new(self.m),
-            walkers: Mutex::default(),
+            arch: Arch::new(),
+            buffers: Mutex::default(),
         }
     }
 }
@@ -178,9 +181,11 @@ pub struct Hnsw {
     seed: Seed,
     nodes: Nodes,
     graph: Graph,
-    /// Buffers that no search is using. They are the size of the index, so there is one a
+    /// The instructions to use. All give the same answers.
+    arch: Arch,
+    /// Those that no search is using. They are the size of the index, so there is one a
     /// thread, and not one a query as there would be in [`Scratch`].
-    walkers: Mutex<Vec<Walker>>,
+    buffers: Mutex<Vec<Buffers>>,
 }
 
 impl Hnsw {
@@ -219,6 +224,17 @@ impl Hnsw {
         HnswConfig { m, ef_construction, ef }
     }
 
+    /// With the instructions of AVX2 at most, to measure what wider ones bring.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn at_most_avx2(mut self) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(narrower) = pulp::x86::V3::try_new() {
+            self.arch = Arch::V3(narrower);
+        }
+        self
+    }
+
     /// Without the buffers of searches.
     fn clone(&self) -> Self {
         Self {
@@ -226,16 +242,17 @@ impl Hnsw {
             seed: self.seed,
             nodes: self.nodes.clone(),
             graph: self.graph.clone(),
-            walkers: Mutex::default(),
+            arch: self.arch,
+            buffers: Mutex::default(),
         }
     }
 
-    fn with_walker<T>(&self, work: impl FnOnce(&mut Walker) -> T) -> T {
-        let idle = || self.walkers.lock().unwrap_or_else(PoisonError::into_inner);
-        let walker = idle().pop();
-        let mut walker = walker.unwrap_or_default();
-        let answer = work(&mut walker);
-        idle().push(walker);
+    fn with_buffers<T>(&self, work: impl FnOnce(&mut Buffers) -> T) -> T {
+        let idle = || self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let buffers = idle().pop();
+        let mut buffers = buffers.unwrap_or_default();
+        let answer = work(&mut buffers);
+        idle().push(buffers);
         answer
     }
 }
@@ -276,8 +293,8 @@ impl Index for Hnsw {
         scratch: &mut Scratch,
     ) -> Result<(), EstimateError> {
         let inverse_norm = 1.0 / checked_norm(query.embedding, self.dim())?;
-        self.with_walker(|walker| {
-            let mut search = self.search(query.embedding, inverse_norm, walker);
+        self.with_buffers(|buffers| {
+            let mut search = self.search(query.embedding, inverse_norm, buffers);
             for set in 0..sets.n_sets() {
                 let wanted = search::Wanted { k, mask: sets.mask(set), exclude };
                 search.nearest(&wanted, sets.len(set), &mut scratch.child(set).scored);

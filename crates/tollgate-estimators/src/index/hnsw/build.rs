@@ -1,14 +1,15 @@
 //! Insertion in batches (algorithms 1 and 4 of the paper).
 
-use pulp::Arch;
+use std::ops::Range;
+
 use rayon::prelude::*;
 use tollgate_core::{Purpose, Queries};
 
-use super::Hnsw;
 use super::graph::TOP;
-use super::kernel::{Fine, Metric};
+use super::kernel::{Coarse, Fine, Metric, encode_query};
 use super::nodes::small;
 use super::walk::{Walker, distance_of, key, node_of};
+use super::{Buffers, Hnsw};
 
 /// Nodes a batch, at most; and at most one for every `SHARE` that are linked already.
 const BATCH: usize = 512;
@@ -51,7 +52,7 @@ impl Hnsw {
         let proposals: Vec<Proposal> = batch
             .clone()
             .into_par_iter()
-            .map(|node| self.with_walker(|walker| self.propose(node, &levels, walker)))
+            .map(|node| self.with_buffers(|buffers| self.propose(node, &levels, buffers)))
             .collect();
         let mut back = Vec::new();
         for ((node, &level), proposal) in batch.zip(&levels).zip(&proposals) {
@@ -81,59 +82,59 @@ impl Hnsw {
         (0..TOP).take_while(|_| rng.below(self.recipe.m) == 0).fold(0, |level, _| level + 1)
     }
 
-    /// What is near to a node, in `f32`.
-    fn metric(&self, node: u32) -> Fine<'_> {
-        Fine {
-            arch: Arch::new(),
-            rows: &self.nodes.vectors,
-            inverse_norms: &self.nodes.inverse_norms,
-            canonical: self.nodes.extreme,
-            query: self.nodes.vectors.row(node as usize),
-            inverse_norm: self.nodes.inverse_norms[node as usize],
-        }
-    }
-
     /// Searches the graph as it is, and the mates of the batch that come before.
-    fn propose(&self, node: u32, levels: &[u8], walker: &mut Walker) -> Proposal {
+    fn propose(&self, node: u32, levels: &[u8], buffers: &mut Buffers) -> Proposal {
+        let Buffers { walker, codes, mates, candidates, .. } = buffers;
+        let width = self.recipe.ef_construction;
         let first = small(self.graph.len());
         let level = levels[(node - first) as usize];
-        let metric = self.metric(node);
-        let mates: Vec<u32> = (first..node).collect();
-        let mut distances = Vec::new();
-        metric.measure(&mates, &mut distances);
-        let mut mates: Vec<u64> =
-            mates.iter().zip(&distances).map(|(&mate, &distance)| key(distance, mate)).collect();
-        mates.sort_unstable();
-
+        let fine = self.fine_of(node);
+        let step = encode_query(self.nodes.vector(node), fine.inverse_norm, codes);
+        let coarse = self.coarse(codes, step);
         let top = self.graph.entry.map(|entry| self.graph.levels[entry as usize]);
-        walker.descend(&self.graph, level, &metric);
+        walker.descend(&self.graph, level, &coarse);
+        mates.measure(first..node, &coarse);
         let mut proposal = vec![Vec::new(); usize::from(level) + 1];
         for layer in (0..=level).rev() {
-            let mut candidates = Vec::new();
+            candidates.clear();
             if top >= Some(layer) {
-                walker.walk(&self.graph, layer, self.recipe.ef_construction, &metric);
+                self.gather(layer, walker, &coarse, &fine);
                 candidates.extend(walker.beam.iter().map(|&found| found & !1));
             }
-            let reaches = |&&mate: &&u64| levels[(node_of(mate) - first) as usize] >= layer;
-            candidates.extend(mates.iter().filter(reaches).take(self.recipe.ef_construction));
-            candidates.sort_unstable();
-            candidates.truncate(self.recipe.ef_construction);
-            proposal[usize::from(layer)] = self.select(&candidates, self.recipe.m);
+            let reaches = |mate: u32| levels[(mate - first) as usize] >= layer;
+            mates.join(candidates, width, self.nodes.coarseness(), reaches, &fine);
+            proposal[usize::from(layer)] = self.select(candidates, self.recipe.m);
         }
         proposal
+    }
+
+    /// Leaves the nearest of a layer in the walker's beam: found in bytes, measured in
+    /// `f32`. Where bytes may have missed some of the nearer half, looks for them in `f32`.
+    fn gather(&self, layer: u8, walker: &mut Walker, coarse: &Coarse<'_>, fine: &Fine<'_>) {
+        let (width, n_nodes) = (self.recipe.ef_construction, self.graph.len());
+        let layer = self.graph.layer(layer);
+        walker.remeasure(coarse);
+        walker.walk(layer, n_nodes, width, coarse);
+        let full = walker.beam.len() == width;
+        let reach = walker.beam.last().map_or(0.0, |&last| f64::from(distance_of(last)));
+        walker.remeasure(fine);
+        let middle = f64::from(distance_of(walker.beam[walker.beam.len() / 2]));
+        if full && middle + self.nodes.coarseness() > reach {
+            walker.walk(layer, n_nodes, width, fine);
+        }
     }
 
     /// The links of a node once those of `group` have been asked for.
     fn admit(&self, group: &[Back]) -> Vec<u32> {
         let (layer, node, _) = group[0];
-        let mut links: Vec<u32> = self.graph.links(node, layer).collect();
+        let mut links: Vec<u32> = self.graph.layer(layer).links(node).collect();
         let capacity = self.graph.capacity(layer);
         if links.len() + group.len() <= capacity {
             links.extend(group.iter().map(|back| node_of(back.2)));
             return links;
         }
         let mut distances = Vec::new();
-        self.metric(node).measure(&links, &mut distances);
+        self.fine_of(node).measure(&links, &mut distances);
         let mut candidates: Vec<u64> =
             links.iter().zip(&distances).map(|(&link, &distance)| key(distance, link)).collect();
         candidates.extend(group.iter().map(|back| back.2));
@@ -151,11 +152,58 @@ impl Hnsw {
                 break;
             }
             let node = node_of(candidate);
-            if !self.metric(node).any_nearer(&nodes, distance_of(candidate)) {
+            if !self.fine_of(node).any_nearer(&nodes, distance_of(candidate)) {
                 chosen.push(candidate);
                 nodes.push(node);
             }
         }
         chosen
+    }
+}
+
+/// The earlier nodes of a batch: seen by nobody who searches the graph.
+#[derive(Debug, Default)]
+pub(super) struct Mates {
+    /// Their distances in bytes.
+    keys: Vec<u64>,
+    near: Vec<u32>,
+    distances: Vec<f32>,
+}
+
+impl Mates {
+    fn measure(&mut self, mates: Range<u32>, coarse: &Coarse<'_>) {
+        self.near.clear();
+        self.near.extend(mates);
+        coarse.measure(&self.near, &mut self.distances);
+        self.keys.clear();
+        let mates = self.near.iter().zip(&self.distances);
+        self.keys.extend(mates.map(|(&mate, &distance)| key(distance, mate)));
+    }
+
+    /// Adds those that are near enough to `candidates`, in order, and keeps the nearest
+    /// `width` of all.
+    fn join(
+        &mut self,
+        candidates: &mut Vec<u64>,
+        width: usize,
+        coarseness: f64,
+        reaches: impl Fn(u32) -> bool,
+        fine: &Fine<'_>,
+    ) {
+        let last = candidates.last().map_or(0.0, |&last| f64::from(distance_of(last)));
+        let limit = if candidates.len() < width { f64::INFINITY } else { last + coarseness };
+        let near = |&key: &u64| f64::from(distance_of(key)) <= limit && reaches(node_of(key));
+        let mut keys: Vec<u64> = self.keys.iter().copied().filter(near).collect();
+        if keys.len() > width {
+            keys.select_nth_unstable(width);
+            keys.truncate(width);
+        }
+        self.near.clear();
+        self.near.extend(keys.iter().map(|&key| node_of(key)));
+        fine.measure(&self.near, &mut self.distances);
+        let mates = self.near.iter().zip(&self.distances);
+        candidates.extend(mates.map(|(&mate, &distance)| key(distance, mate)));
+        candidates.sort_unstable();
+        candidates.truncate(width);
     }
 }

@@ -1,6 +1,6 @@
 //! Who is linked to whom, layer by layer.
 
-use super::store::Rows;
+use super::store::{Rows, View};
 
 /// Fills the slots of a node that has fewer links than it may have.
 pub(super) const NONE: u32 = u32::MAX;
@@ -17,9 +17,10 @@ pub(super) struct Graph {
     pub(super) base: Rows<u32>,
     /// The highest layer of each node.
     pub(super) levels: Vec<u8>,
-    /// Where the links of layer 1 begin in `upper`; those of layer 2 follow.
-    pub(super) upper_starts: Vec<usize>,
-    pub(super) upper: Vec<u32>,
+    /// The row of a node's links of layer 1 in `upper`; those of layer 2 follow.
+    upper_starts: Vec<usize>,
+    /// `(sum of levels, m)`.
+    pub(super) upper: Rows<u32>,
     /// The first node of the highest level.
     pub(super) entry: Option<u32>,
 }
@@ -31,7 +32,7 @@ impl Graph {
             base: Rows::new(2 * m),
             levels: Vec::new(),
             upper_starts: Vec::new(),
-            upper: Vec::new(),
+            upper: Rows::new(m),
             entry: None,
         }
     }
@@ -47,35 +48,35 @@ impl Graph {
 
     pub(super) fn reserve(&mut self, more: usize) {
         self.base.reserve(more);
+        self.reserve_levels(more);
+    }
+
+    fn reserve_levels(&mut self, more: usize) {
         self.levels.reserve(more);
         self.upper_starts.reserve(more);
     }
 
     /// Adds a node without links.
     pub(super) fn push(&mut self, level: u8) {
+        self.push_level(level);
+        self.base.push(&[], NONE, 1);
+        self.upper.push(&[], NONE, usize::from(level));
+    }
+
+    fn push_level(&mut self, level: u8) {
         if self.entry.is_none_or(|entry| self.levels[entry as usize] < level) {
             self.entry = Some(u32::try_from(self.len()).expect("nodes are counted in u32"));
         }
-        self.base.push(&[], NONE);
+        let last = self.levels.last().map_or(0, |&last| usize::from(last));
+        let start = self.upper_starts.last().map_or(0, |start| start + last);
+        self.upper_starts.push(start);
         self.levels.push(level);
-        self.upper_starts.push(self.upper.len());
-        self.upper.resize(self.upper.len() + usize::from(level) * self.m, NONE);
     }
 
-    /// All slots of a node on a layer: its links, then [`NONE`]s.
-    #[inline]
-    pub(super) fn slots(&self, node: u32, layer: u8) -> &[u32] {
-        if layer == 0 {
-            return self.base.row(node as usize);
-        }
-        let at = self.upper_starts[node as usize] + usize::from(layer - 1) * self.m;
-        &self.upper[at..at + self.m]
-    }
-
-    /// The nodes that `node` is linked to on a layer.
-    #[inline]
-    pub(super) fn links(&self, node: u32, layer: u8) -> impl Iterator<Item = u32> {
-        self.slots(node, layer).iter().copied().take_while(|&link| link != NONE)
+    /// One layer, to be walked on.
+    pub(super) fn layer(&self, layer: u8) -> Layer<'_> {
+        let rows = if layer == 0 { &self.base } else { &self.upper };
+        Layer { rows: rows.view(), starts: &self.upper_starts, layer }
     }
 
     /// Replaces the links of a node on a layer.
@@ -83,23 +84,40 @@ impl Graph {
         let slots = if layer == 0 {
             self.base.row_mut(node as usize)
         } else {
-            let at = self.upper_starts[node as usize] + usize::from(layer - 1) * self.m;
-            &mut self.upper[at..at + self.m]
+            self.upper.row_mut(self.upper_starts[node as usize] + usize::from(layer) - 1)
         };
         slots[..links.len()].copy_from_slice(links);
         slots[links.len()..].fill(NONE);
     }
 
-    /// What is wrong with it, if anything is: read from a file, it may be anything.
-    pub(super) fn fault(&self) -> Option<&'static str> {
-        let highest = self.levels.iter().copied().max();
-        let entry = self.levels.iter().position(|&level| Some(level) == highest);
-        if entry != self.entry.map(|entry| entry as usize) {
-            return Some("the entry is not the first of the highest nodes");
+    /// A graph from a file, whose arrays have the right lengths and may hold anything.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn checked(
+        levels: &[u8],
+        base: Rows<u32>,
+        upper: Rows<u32>,
+        m: usize,
+    ) -> Result<Self, &'static str> {
+        let mut graph = Self::new(m);
+        graph.reserve_levels(levels.len());
+        for &level in levels {
+            graph.push_level(level);
         }
+        if levels.iter().map(|&level| usize::from(level)).sum::<usize>() != upper.len() {
+            return Err("the links are not as many as the levels say");
+        }
+        (graph.base, graph.upper) = (base, upper);
+        graph.fault().map_or(Ok(graph), Err)
+    }
+
+    fn fault(&self) -> Option<&'static str> {
+        let highest = self.levels.iter().copied().max().unwrap_or(0);
+        let layers: Vec<Layer<'_>> = (0..=highest).map(|layer| self.layer(layer)).collect();
         for (node, &level) in (0_u32..).zip(&self.levels) {
             for layer in 0..=level {
-                let slots = self.slots(node, layer);
+                let slots = layers[usize::from(layer)].slots(node);
                 let count = slots.iter().take_while(|&&link| link != NONE).count();
                 if slots[count..].iter().any(|&link| link != NONE) {
                     return Some("a link follows an empty slot");
@@ -111,5 +129,30 @@ impl Graph {
             }
         }
         None
+    }
+}
+
+/// The links of one layer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layer<'a> {
+    rows: View<'a, u32>,
+    starts: &'a [usize],
+    layer: u8,
+}
+
+impl<'a> Layer<'a> {
+    /// All slots of a node: its links, then [`NONE`]s.
+    #[inline]
+    pub(super) fn slots(self, node: u32) -> &'a [u32] {
+        match self.layer {
+            0 => self.rows.row(node as usize),
+            layer => self.rows.row(self.starts[node as usize] + usize::from(layer) - 1),
+        }
+    }
+
+    /// The nodes that `node` is linked to.
+    #[inline]
+    pub(super) fn links(self, node: u32) -> impl Iterator<Item = u32> {
+        self.slots(node).iter().copied().take_while(|&link| link != NONE)
     }
 }

@@ -1,12 +1,13 @@
 //! Distances from one vector to some nodes: the inner loop of everything here.
 //!
-//! Compiled for AVX-512, AVX2 and the baseline, of which the best is chosen at run time. All three give the same bits: integers are exact, and `f32` sums
-//! go through 64 lanes without fused multiplication whatever the width of a register.
+//! Compiled for AVX-512, AVX2 and the baseline, of which the best is chosen at run time. All
+//! three give the same bits: integers are exact, and `f32` sums go through 64 lanes without
+//! fused multiplication whatever the width of a register.
 
 use pulp::{Arch, Simd, WithSimd};
 
 use super::prefetch::prefetch;
-use super::store::Rows;
+use super::store::View;
 use crate::vector::dot;
 
 /// Rows are padded to whole multiples of this, with zeros.
@@ -97,7 +98,7 @@ impl<M: Metric> WithSimd for AnyNearer<'_, M> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fine<'a> {
     pub(super) arch: Arch,
-    pub(super) rows: &'a Rows<f32>,
+    pub(super) rows: View<'a, f32>,
     /// `1 / |x|` of each node.
     pub(super) inverse_norms: &'a [f64],
     pub(super) canonical: bool,
@@ -122,13 +123,15 @@ impl Metric for Fine<'_> {
         } else {
             f64::from(dot_lanes(simd, self.query, row))
         };
-        (1.0 - product * self.inverse_norms[node as usize] * self.inverse_norm) as f32
+        // In this order, two nodes are as far from one another either way.
+        (1.0 - product * (self.inverse_norms[node as usize] * self.inverse_norm)) as f32
     }
 
     #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
     #[inline(always)]
     fn fetch(&self, node: u32) {
         prefetch::<32, _>(self.rows.row(node as usize));
+        prefetch::<1, _>(&self.inverse_norms[node as usize..]);
     }
 }
 
@@ -136,7 +139,7 @@ impl Metric for Fine<'_> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Coarse<'a> {
     pub(super) arch: Arch,
-    pub(super) codes: &'a Rows<i8>,
+    pub(super) codes: View<'a, i8>,
     /// What a unit of each node's code is worth.
     pub(super) steps: &'a [f32],
     /// Padded.
@@ -160,6 +163,7 @@ impl Metric for Coarse<'_> {
     #[inline(always)]
     fn fetch(&self, node: u32) {
         prefetch::<8, _>(self.codes.row(node as usize));
+        prefetch::<1, _>(&self.steps[node as usize..]);
     }
 }
 
@@ -198,32 +202,28 @@ fn dot_lanes<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
 #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
 #[inline(always)]
 fn dot_codes(query: &[i16], row: &[i8]) -> i32 {
-    let mut sum = 0_i32;
-    for (x, y) in query.as_chunks::<LANES>().0.iter().zip(row.as_chunks::<LANES>().0) {
-        let mut part = 0_i32;
-        for lane in 0..LANES {
-            part += i32::from(x[lane]) * i32::from(y[lane]);
-        }
-        sum += part;
-    }
-    sum
+    // One plain sum over both, and no chunks: so it stays in registers to the end.
+    query.iter().zip(row).map(|(&x, &y)| i32::from(x) * i32::from(y)).sum()
 }
 
-/// Writes the code of the direction of `x` and answers what its unit is worth, and the
-/// length of what rounding took off.
-#[expect(clippy::cast_possible_truncation, reason = "rounded to within 127; f32 is wanted")]
-pub(super) fn encode_row(x: &[f32], inverse_norm: f64, code: &mut Vec<i8>) -> (f32, f64) {
+/// What a unit of the code of `x` is worth.
+pub(super) fn step_of(x: &[f32], inverse_norm: f64) -> f64 {
     let largest = x.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
-    let step = f64::from(largest) * inverse_norm / 127.0;
+    f64::from(largest) * inverse_norm / 127.0
+}
+
+/// Writes the code of the direction of `x`, whose unit is worth [`step_of`] it.
+#[expect(clippy::cast_possible_truncation, reason = "rounded to within 127")]
+pub(super) fn encode_row(x: &[f32], inverse_norm: f64, code: &mut Vec<i8>) {
+    let scale = inverse_norm / step_of(x, inverse_norm);
     code.clear();
-    let mut error = 0.0;
-    for &x in x {
-        let exact = f64::from(x) * inverse_norm / step;
-        let rounded = exact.round();
-        error += (exact - rounded).powi(2);
-        code.push(rounded as i8);
-    }
-    (step as f32, error.sqrt() * step)
+    code.extend(x.iter().map(|&x| (f64::from(x) * scale).round() as i8));
+}
+
+/// How far a code is from the direction of `x`, as a length.
+pub(super) fn code_error(x: &[f32], inverse_norm: f64, step: f64, code: &[i8]) -> f64 {
+    let off = |(&x, &code): (&f32, &i8)| f64::from(x) * inverse_norm - f64::from(code) * step;
+    x.iter().zip(code).map(|pair| off(pair).powi(2)).sum::<f64>().sqrt()
 }
 
 /// As [`encode_row`], 256 times finer: next to a row's, a query's error does not count.
@@ -247,6 +247,7 @@ mod tests {
     use pulp::{Arch, Scalar};
     use tollgate_core::{Purpose, Seed};
 
+    use super::super::store::Rows;
     use super::*;
 
     #[expect(clippy::cast_possible_truncation, reason = "embeddings are f32")]
@@ -261,10 +262,10 @@ mod tests {
         for dim in [1_usize, 63, 64, 384, 1000] {
             let xs = vectors(2, dim.next_multiple_of(LANES));
             let mut rows = Rows::new(xs[0].len());
-            rows.push(&xs[1], 0.0);
+            rows.push(&xs[1], 0.0, 1);
             let fine = Fine {
                 arch: Arch::new(),
-                rows: &rows,
+                rows: rows.view(),
                 inverse_norms: &[1.0],
                 canonical: false,
                 query: &xs[0],
@@ -284,7 +285,9 @@ mod tests {
             let (mut row_code, mut query_code) = (Vec::new(), Vec::new());
             for pair in xs.windows(2) {
                 let inverse = [&pair[0], &pair[1]].map(|x| 1.0 / dot(x, x).sqrt());
-                let (row_step, error) = encode_row(&pair[0], inverse[0], &mut row_code);
+                encode_row(&pair[0], inverse[0], &mut row_code);
+                let row_step = step_of(&pair[0], inverse[0]);
+                let error = code_error(&pair[0], inverse[0], row_step, &row_code);
                 let step = encode_query(&pair[1], inverse[1], &mut query_code);
                 row_code.resize(query_code.len(), 0);
                 let exact: i64 = query_code
@@ -295,7 +298,7 @@ mod tests {
                 let product = dot_codes(&query_code, &row_code);
                 assert_eq!(i64::from(product), exact, "no overflow");
                 let cosine = dot(&pair[0], &pair[1]) * inverse[0] * inverse[1];
-                let got = f64::from(product) * f64::from(step) * f64::from(row_step);
+                let got = f64::from(product) * f64::from(step) * row_step;
                 assert!((got - cosine).abs() <= error + 1e-3, "{got}, {cosine}, {error}");
             }
         }
@@ -308,10 +311,11 @@ mod tests {
             let x = vec![1.0_f32; dim];
             let (mut row, mut query) = (Vec::new(), Vec::new());
             let inverse = 1.0 / (dim as f64).sqrt();
-            let (row_step, _) = encode_row(&x, inverse, &mut row);
+            encode_row(&x, inverse, &mut row);
             let step = encode_query(&x, inverse, &mut query);
             row.resize(query.len(), 0);
-            let got = f64::from(dot_codes(&query, &row)) * f64::from(step) * f64::from(row_step);
+            let unit = f64::from(step) * step_of(&x, inverse);
+            let got = f64::from(dot_codes(&query, &row)) * unit;
             assert!((got - 1.0).abs() < 0.01, "{got} at {dim}");
         }
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::kernel::{LANES, encode_row};
+use super::kernel::{LANES, code_error, encode_row, step_of};
 use super::store::Rows;
-use crate::vector::{F32_LENGTHS, dot};
+use crate::vector::{F32_LENGTHS, checked_norm, dot};
 
 /// Row and node numbers are below this; keys have room for no more.
 pub(super) const MOST_ROWS: usize = 1 << 31;
@@ -36,7 +36,8 @@ pub(super) struct Nodes {
     next_copy: Vec<u32>,
     /// The first and the last row of each node.
     ends: Vec<[u32; 2]>,
-    /// Nodes by hash; where it is taken, the next number that is not.
+    /// Nodes by hash; where it is taken, the next number that is not. What comes from a
+    /// file has none until it grows.
     by_hash: BTreeMap<u64, u32>,
 }
 
@@ -77,7 +78,7 @@ impl Nodes {
 
     /// The vector of a node, without its padding.
     pub(super) fn vector(&self, node: u32) -> &[f32] {
-        &self.vectors.row(node as usize)[..self.dim]
+        &self.vectors.view().row(node as usize)[..self.dim]
     }
 
     /// The rows of a node, ascending.
@@ -97,26 +98,88 @@ impl Nodes {
 
     /// The node that has this vector; a new one where there is none, with no rows yet.
     pub(super) fn find_or_push(&mut self, x: &[f32]) -> u32 {
+        self.hash_all();
+        let hash = match self.find(x) {
+            Ok(node) => return node,
+            Err(free) => free,
+        };
+        let node = small(self.len());
+        self.by_hash.insert(hash, node);
+        let norm = dot(x, x).sqrt();
+        let mut code = Vec::with_capacity(self.dim);
+        encode_row(x, 1.0 / norm, &mut code);
+        self.vectors.push(x, 0.0, 1);
+        self.codes.push(&code, 0, 1);
+        self.push_derived(x, norm, &code);
+        node
+    }
+
+    /// What follows from the vector of a new node and its code.
+    #[expect(clippy::cast_possible_truncation, reason = "a distance in bytes is coarser")]
+    fn push_derived(&mut self, x: &[f32], norm: f64, code: &[i8]) {
+        let step = step_of(x, 1.0 / norm);
+        self.ends.push([LAST; 2]);
+        self.extreme |= !F32_LENGTHS.contains(&norm);
+        self.inverse_norms.push(1.0 / norm);
+        self.steps.push(step as f32);
+        self.worst_error = self.worst_error.max(code_error(x, 1.0 / norm, step, code));
+    }
+
+    /// The node that has this vector, or the hash for one that would have it.
+    fn find(&self, x: &[f32]) -> Result<u32, u64> {
         let mut hash = hash(x);
         while let Some(&node) = self.by_hash.get(&hash) {
             if self.vector(node) == x {
-                return node;
+                return Ok(node);
             }
             hash = hash.wrapping_add(1);
         }
-        let node = small(self.len());
-        self.by_hash.insert(hash, node);
-        self.ends.push([LAST; 2]);
-        let norm = dot(x, x).sqrt();
-        self.extreme |= !F32_LENGTHS.contains(&norm);
-        self.inverse_norms.push(1.0 / norm);
-        self.vectors.push(x, 0.0);
-        let mut code = Vec::with_capacity(self.dim);
-        let (step, error) = encode_row(x, 1.0 / norm, &mut code);
-        self.codes.push(&code, 0);
-        self.steps.push(step);
-        self.worst_error = self.worst_error.max(error);
-        node
+        Err(hash)
+    }
+
+    fn hash_all(&mut self) {
+        if self.by_hash.is_empty() {
+            for node in 0..small(self.len()) {
+                if let Err(free) = self.find(self.vector(node)) {
+                    self.by_hash.insert(free, node);
+                }
+            }
+        }
+    }
+
+    /// Nodes from a file, whose arrays have the right lengths and may hold anything.
+    ///
+    /// A code needs no check of its own: one that is wrong is far off, and bytes are then
+    /// not relied upon.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(super) fn checked(
+        dim: usize,
+        vectors: Rows<f32>,
+        codes: Rows<i8>,
+        node_of_row: &[u32],
+    ) -> Result<Self, String> {
+        let mut nodes = Self::new(dim);
+        for node in 0..vectors.len() {
+            let (x, padding) = vectors.view().row(node).split_at(dim);
+            let norm = checked_norm(x, dim).map_err(|error| error.to_string())?;
+            if padding.iter().any(|&x| x != 0.0) {
+                return Err("a row does not end in zeros".to_owned());
+            }
+            nodes.push_derived(x, norm, &codes.view().row(node)[..dim]);
+        }
+        (nodes.vectors, nodes.codes) = (vectors, codes);
+        for &node in node_of_row {
+            if node as usize >= nodes.len() {
+                return Err(format!("a row of node {node}"));
+            }
+            nodes.push_row(node);
+        }
+        if nodes.ends.iter().any(|ends| ends[0] == LAST) {
+            return Err("a node without rows".to_owned());
+        }
+        Ok(nodes)
     }
 
     /// Adds a row that carries the vector of `node`.
@@ -132,11 +195,6 @@ impl Nodes {
         *last = row;
         self.next_copy.push(LAST);
         self.node_of_row.push(node);
-    }
-
-    /// Whether some node has no row.
-    pub(super) fn has_idle(&self) -> bool {
-        self.ends.iter().any(|ends| ends[0] == LAST)
     }
 }
 

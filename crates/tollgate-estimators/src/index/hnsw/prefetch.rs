@@ -1,4 +1,4 @@
-//! A hint to the cache: the only `unsafe` of this crate.
+//! A hint to the cache.
 //!
 //! # Safety
 //!

@@ -1,7 +1,6 @@
 //! From a query to the nearest rows of a set.
 
-use pulp::Arch;
-
+use super::build::Mates;
 use super::kernel::{Coarse, Fine, LANES, encode_query};
 use super::walk::{Walker, distance_of, node_of};
 use super::{Hnsw, nodes};
@@ -27,14 +26,26 @@ impl Wanted<'_> {
     }
 }
 
+/// What searches and insertions use again; holds no answers from one to the next.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    pub(super) walker: Walker,
+    /// The query in bytes.
+    pub(super) codes: Vec<i16>,
+    /// The query in `f32`.
+    query: Vec<f32>,
+    pub(super) mates: Mates,
+    pub(super) candidates: Vec<u64>,
+}
+
 /// One query on its way.
 #[derive(Debug)]
 pub(super) struct Search<'a> {
     index: &'a Hnsw,
-    arch: Arch,
     query: &'a [f32],
     inverse_norm: f64,
-    step: f32,
+    coarse: Coarse<'a>,
+    fine: Fine<'a>,
     walker: &'a mut Walker,
 }
 
@@ -43,19 +54,41 @@ impl Hnsw {
         &'a self,
         query: &'a [f32],
         inverse_norm: f64,
-        walker: &'a mut Walker,
+        buffers: &'a mut Buffers,
     ) -> Search<'a> {
-        let step = encode_query(query, inverse_norm, &mut walker.codes);
-        walker.query.clear();
+        let Buffers { walker, codes, query: unit, .. } = buffers;
+        let step = encode_query(query, inverse_norm, codes);
+        unit.clear();
         // Of length 1, so that it is in the range of f32 products whatever it was.
         #[expect(clippy::cast_possible_truncation, reason = "f32 is what is walked in")]
-        walker.query.extend(query.iter().map(|&x| (f64::from(x) * inverse_norm) as f32));
-        walker.query.resize(self.dim_padded(), 0.0);
-        Search { index: self, arch: Arch::new(), query, inverse_norm, step, walker }
+        unit.extend(query.iter().map(|&x| (f64::from(x) * inverse_norm) as f32));
+        unit.resize(unit.len().next_multiple_of(LANES), 0.0);
+        let (coarse, fine) = (self.coarse(codes, step), self.fine(unit, 1.0));
+        Search { index: self, query, inverse_norm, coarse, fine, walker }
     }
 
-    fn dim_padded(&self) -> usize {
-        self.nodes.dim().next_multiple_of(LANES)
+    /// Distances from a coded query.
+    pub(super) fn coarse<'a>(&'a self, query: &'a [i16], step: f32) -> Coarse<'a> {
+        let (codes, steps) = (self.nodes.codes.view(), &self.nodes.steps);
+        Coarse { arch: self.arch, codes, steps, query, step }
+    }
+
+    /// Distances from a padded query.
+    pub(super) fn fine<'a>(&'a self, query: &'a [f32], inverse_norm: f64) -> Fine<'a> {
+        Fine {
+            arch: self.arch,
+            rows: self.nodes.vectors.view(),
+            inverse_norms: &self.nodes.inverse_norms,
+            canonical: self.nodes.extreme,
+            query,
+            inverse_norm,
+        }
+    }
+
+    /// Distances from a node.
+    pub(super) fn fine_of(&self, node: u32) -> Fine<'_> {
+        let query = self.nodes.vectors.view().row(node as usize);
+        self.fine(query, self.nodes.inverse_norms[node as usize])
     }
 }
 
@@ -68,21 +101,25 @@ impl Search<'_> {
         scored: &mut Vec<(f64, u32)>,
     ) {
         scored.clear();
-        let n_nodes = self.index.nodes.len();
+        let Hnsw { graph, nodes, recipe, .. } = self.index;
         if wanted.k == 0 || in_set == 0 {
             return;
         }
         // One more than `k`, for the row to exclude.
-        let least = self.index.recipe.ef.max(wanted.k.saturating_add(1));
+        let least = recipe.ef.max(wanted.k.saturating_add(1));
         let mut width = least.saturating_mul(self.index.n_rows_per(in_set));
-        let candidates = in_set.min(n_nodes);
-        while width < n_nodes && width.saturating_mul(SCAN) < candidates {
-            self.walk_coarse(width);
-            if self.collect(wanted, self.index.nodes.coarseness(), width, scored) {
-                return;
+        let candidates = in_set.min(nodes.len());
+        while width < nodes.len() && width.saturating_mul(SCAN) < candidates {
+            self.walker.descend(graph, 0, &self.coarse);
+            self.walker.walk(graph.layer(0), graph.len(), width, &self.coarse);
+            if let Some(reach) = self.reach(wanted, nodes.coarseness(), width) {
+                return self.collect(wanted, reach, scored);
             }
-            self.walk_fine(width);
-            self.collect(wanted, dot_f32_error(self.index.nodes.dim()), width, scored);
+            // From where bytes have led to, since they lead no further.
+            self.walker.remeasure(&self.fine);
+            self.walker.walk(graph.layer(0), graph.len(), width, &self.fine);
+            let limit = self.limit(wanted, dot_f32_error(nodes.dim()));
+            self.collect(wanted, limit, scored);
             if scored.len() >= wanted.k {
                 return;
             }
@@ -91,63 +128,38 @@ impl Search<'_> {
         self.scan(wanted, scored);
     }
 
-    fn walk_coarse(&mut self, width: usize) {
-        let nodes = &self.index.nodes;
-        let codes = std::mem::take(&mut self.walker.codes);
-        let metric = Coarse {
-            arch: self.arch,
-            codes: &nodes.codes,
-            steps: &nodes.steps,
-            query: &codes,
-            step: self.step,
-        };
-        self.walker.descend(&self.index.graph, 0, &metric);
-        self.walker.walk(&self.index.graph, 0, width, &metric);
-        self.walker.codes = codes;
-    }
-
-    fn walk_fine(&mut self, width: usize) {
-        let nodes = &self.index.nodes;
-        let query = std::mem::take(&mut self.walker.query);
-        let metric = Fine {
-            arch: self.arch,
-            rows: &nodes.vectors,
-            inverse_norms: &nodes.inverse_norms,
-            canonical: nodes.extreme,
-            query: &query,
-            inverse_norm: 1.0,
-        };
-        self.walker.descend(&self.index.graph, 0, &metric);
-        self.walker.walk(&self.index.graph, 0, width, &metric);
-        self.walker.query = query;
-    }
-
-    /// Scores what may be among the `k` nearest of the beam, whose distances are off by at
-    /// most `error`. Answers whether the beam reaches so far that nothing beyond it may be.
-    fn collect(
-        &self,
-        wanted: &Wanted<'_>,
-        error: f64,
-        width: usize,
-        scored: &mut Vec<(f64, u32)>,
-    ) -> bool {
-        scored.clear();
-        let mut farthest = f64::INFINITY;
-        let mut reached = self.walker.beam.len() < width;
+    /// How far the `k` nearest may be, their distances off by at most `error`; infinite
+    /// where there are fewer in the beam.
+    fn limit(&self, wanted: &Wanted<'_>, error: f64) -> f64 {
+        let mut missing = wanted.k;
         for &key in &self.walker.beam {
-            let distance = f64::from(distance_of(key));
-            if distance > farthest {
-                reached = true;
-                break;
-            }
-            self.score(node_of(key), wanted, scored);
-            if scored.len() >= wanted.k && farthest.is_infinite() {
-                farthest = distance + 2.0 * error;
+            let rows = self.index.nodes.rows(node_of(key));
+            missing -= rows.filter(|&row| wanted.counts(row)).take(missing).count();
+            if missing == 0 {
+                return f64::from(distance_of(key)) + 2.0 * error;
             }
         }
-        let enough = scored.len() >= wanted.k;
+        f64::INFINITY
+    }
+
+    /// [`limit`](Self::limit), if the beam goes beyond it: what is not in it is farther
+    /// away than the `k` nearest.
+    fn reach(&self, wanted: &Wanted<'_>, error: f64, width: usize) -> Option<f64> {
+        let limit = self.limit(wanted, error);
+        let beam = &self.walker.beam;
+        let last = beam.last().map_or(0.0, |&key| f64::from(distance_of(key)));
+        (limit.is_finite() && (beam.len() < width || last > limit)).then_some(limit)
+    }
+
+    /// Scores the rows of the beam up to a distance and keeps the `k` nearest.
+    fn collect(&self, wanted: &Wanted<'_>, limit: f64, scored: &mut Vec<(f64, u32)>) {
+        scored.clear();
+        let within = |key: &&u64| f64::from(distance_of(**key)) <= limit;
+        let near = || self.walker.beam.iter().take_while(within).map(|&key| node_of(key));
+        for node in near() {
+            self.score(node, wanted, scored);
+        }
         nearest_first(scored, wanted.k);
-        reached && enough
     }
 
     /// Adds the rows of a node, as many as could be wanted, with their similarity.

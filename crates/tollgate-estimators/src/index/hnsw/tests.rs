@@ -1,30 +1,32 @@
-use proptest::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tollgate_core::{Models, Purpose};
 
 use super::*;
+use crate::vector::dot;
 
-const DIM: usize = 16;
+pub(super) const DIM: usize = 16;
 
 #[expect(clippy::cast_possible_truncation, reason = "embeddings are f32")]
-fn vectors(n: usize, seed: u64) -> Vec<f32> {
+pub(super) fn vectors(n: usize, seed: u64) -> Vec<f32> {
     let mut rng = Seed(seed).stream(Purpose::Synthesis, 0);
     (0..n * DIM).map(|_| rng.normal() as f32).collect()
 }
 
-fn build(n: usize) -> Hnsw {
+fn history(n: usize) -> History {
     let models = Models::new(["m"]).unwrap();
-    let history = History::new(models, DIM, vectors(n, 1), vec![0.5; n], vec![0.01; n]).unwrap();
-    HnswConfig::default()
-        .m(4)
-        .ef_construction(20)
-        .ef(8)
-        .build()
-        .unwrap()
-        .index(&history, Seed(7))
-        .unwrap()
+    History::new(models, DIM, vectors(n, 1), vec![0.5; n], vec![0.01; n]).unwrap()
 }
 
-fn save(index: &Hnsw) -> Vec<u8> {
+fn recipe() -> HnswRecipe {
+    HnswConfig::default().m(4).ef_construction(20).ef(8).build().unwrap()
+}
+
+pub(super) fn build(n: usize) -> Hnsw {
+    recipe().index(&history(n), Seed(7)).unwrap()
+}
+
+pub(super) fn save(index: &Hnsw) -> Vec<u8> {
     let mut bytes = Vec::new();
     index.save(&mut bytes).unwrap();
     bytes
@@ -45,7 +47,7 @@ fn the_graph_does_not_depend_on_threads() {
 fn the_graph_is_stable() {
     let mut sum = crc32fast::Hasher::new();
     sum.update(&save(&build(500)));
-    insta::assert_snapshot!(format!("{:#010x}", sum.finalize()), @"");
+    insta::assert_snapshot!(format!("{:#010x}", sum.finalize()), @"0xdd55daab");
 }
 
 /// Loaded, it grows as the one that was saved does.
@@ -93,60 +95,76 @@ fn knobs_out_of_range() {
     insta::assert_snapshot!(refuse(config().ef_construction(70_000)), @"`ef_construction` must be in 1..=65536, got 70000");
 }
 
+/// Whatever instructions there are, one graph.
 #[test]
-fn files_that_are_refused() {
-    let good = save(&build(20));
-    let refuse = |bytes: &[u8]| Hnsw::load(bytes).unwrap_err().to_string();
-    let changed = |at: usize| {
-        let mut bytes = good.clone();
-        bytes[at] ^= 1;
-        refuse(&bytes)
+fn the_graph_does_not_depend_on_instructions() {
+    let graph = |arch: Arch| {
+        let mut index = recipe().empty(DIM, Seed(7));
+        index.arch = arch;
+        index.extend(Queries { embeddings: &vectors(500, 1), dim: DIM }).unwrap();
+        save(&index)
     };
-    insta::assert_snapshot!(changed(0), @"this is not an index: it does not begin with `tollhnsw`");
-    insta::assert_snapshot!(changed(8), @"the index is of version 0, this program reads version 1");
-    assert!(changed(20).starts_with("the checksum of the index's header is"));
-    insta::assert_snapshot!(refuse(&good[..30]), @"the index ends within its header");
-    insta::assert_snapshot!(refuse(&good[..200]), @"the index ends within its payload");
-    let longer: Vec<u8> = good.iter().copied().chain([0]).collect();
-    insta::assert_snapshot!(refuse(&longer), @"the index is not valid: something follows its end");
+    let widest = graph(Arch::new());
+    assert!(widest == save(&build(500)), "the bytes differ");
+    assert!(widest == graph(Arch::Scalar), "the bytes differ");
+    assert!(widest == graph(recipe().empty(DIM, Seed(7)).at_most_avx2().arch), "the bytes differ");
 }
 
-/// Whole but wrong: numbers replaced, checksums made to fit.
-#[test]
-fn files_that_make_no_sense() {
-    let good = save(&build(20));
-    let header = 12 + 7 * 8;
-    let forge = |at: usize, value: u32| {
-        let mut bytes = good.clone();
-        bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
-        let (head, end) = (crc32fast::hash(&bytes[..header]), bytes.len() - 4);
-        bytes[header..header + 4].copy_from_slice(&head.to_le_bytes());
-        let payload = crc32fast::hash(&bytes[header + 4..end]);
-        bytes[end..].copy_from_slice(&payload.to_le_bytes());
-        Hnsw::load(bytes.as_slice()).unwrap_err().to_string()
-    };
-    let payload = header + 4;
-    let (vectors, links) = (payload + 20 * 4, payload + 20 * 4 + 20 * DIM * 4 + 20);
-    insta::assert_snapshot!(forge(12, 0), @"the index is not valid: `m` must be in 2..=256, got 0");
-    insta::assert_snapshot!(forge(60, 30), @"the index is not valid: 20 rows of 30 nodes");
-    insta::assert_snapshot!(forge(payload, 20), @"the index is not valid: a row of node 20");
-    insta::assert_snapshot!(forge(vectors, f32::NAN.to_bits()), @"the index is not valid: the embedding has a value that is not finite at dimension 0: NaN");
-    insta::assert_snapshot!(forge(links, 20), @"the index is not valid: a link leads nowhere");
-    insta::assert_snapshot!(forge(links, u32::MAX), @"the index is not valid: a link follows an empty slot");
+fn nearest(index: &dyn Index, query: &[f32]) -> Vec<(f64, u32)> {
+    let mut scratch = Scratch::default();
+    let query = Query { embedding: query };
+    index.nearest_into(query, 5, &RowSets::all(), None, &mut scratch).unwrap();
+    scratch.child(0).scored.clone()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+/// While others search it, an index gives birth to the next version, and stays what it was.
+#[test]
+fn an_index_is_searched_while_another_grows_from_it() {
+    let (old, queries) = (build(600), vectors(40, 3));
+    let answers = |index: &dyn Index| {
+        queries.chunks(DIM).map(|query| nearest(index, query)).collect::<Vec<_>>()
+    };
+    let (bytes, before) = (save(&old), answers(&old));
+    let longer = history(1000);
+    let done = AtomicBool::new(false);
+    let (grown, rounds) = std::thread::scope(|scope| {
+        let search = || {
+            let mut rounds = 0;
+            while rounds == 0 || !done.load(Ordering::Relaxed) {
+                assert_eq!(answers(&old), before);
+                rounds += 1;
+            }
+            rounds
+        };
+        let searching = [(); 3].map(|()| scope.spawn(search));
+        let grown = old.grow(&longer).unwrap();
+        done.store(true, Ordering::Relaxed);
+        (grown, searching.map(|thread| thread.join().unwrap()))
+    });
+    assert!(rounds.iter().all(|&rounds| rounds > 0));
+    assert_eq!(answers(&old), before);
+    assert!(save(&old) == bytes, "the old one has changed");
+    assert_eq!((old.n_rows(), grown.n_rows()), (600, 1000));
+    assert_ne!(answers(grown.as_ref()), before, "some of the new rows are nearer");
+}
 
-    #[test]
-    fn damage_is_found(at in 0_usize..1_000_000, flip in 1_u8.., cut in any::<bool>()) {
-        let mut bytes = save(&build(40));
-        let at = at % bytes.len();
-        if cut {
-            bytes.truncate(at);
-        } else {
-            bytes[at] ^= flip;
-        }
-        prop_assert!(Hnsw::load(bytes.as_slice()).is_err());
+/// Many more nodes in a ball than the beams hold, all closer together than bytes can tell.
+#[test]
+fn what_bytes_cannot_tell_apart_is_found_in_f32() {
+    let (centers, noise) = (vectors(4, 4), vectors(2000, 5));
+    let ball = |row: usize| &centers[row % 4 * DIM..][..DIM];
+    let rows: Vec<f32> = (noise.chunks(DIM).enumerate())
+        .flat_map(|(row, noise)| ball(row).iter().zip(noise).map(|(x, e)| x + 1e-3 * e))
+        .collect();
+    let mut index =
+        HnswConfig::default().m(8).ef_construction(60).ef(40).build().unwrap().empty(DIM, Seed(1));
+    index.extend(Queries { embeddings: &rows, dim: DIM }).unwrap();
+    let cosine = |a: &[f32], b: &[f32]| dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
+    let mut hits = 0;
+    for query in rows.chunks(DIM).step_by(20) {
+        let mut all: Vec<f64> = rows.chunks(DIM).map(|row| cosine(query, row)).collect();
+        all.sort_by(|a, b| b.total_cmp(a));
+        hits += nearest(&index, query).iter().filter(|found| found.0 >= all[4] - 1e-15).count();
     }
+    assert!(hits >= 495, "{hits} of 500");
 }

@@ -1,6 +1,6 @@
 //! Best-first search of one layer with a bounded beam (algorithm 2 of the paper).
 
-use super::graph::Graph;
+use super::graph::{Graph, Layer, NONE};
 use super::kernel::Metric;
 use super::prefetch::prefetch;
 
@@ -26,7 +26,7 @@ pub(super) fn distance_of(key: u64) -> f32 {
     f32::from_bits(if ordered >> 31 == 1 { ordered ^ 1 << 31 } else { !ordered })
 }
 
-/// Reusable buffers of a search; hold no answers from one to the next.
+/// Reusable buffers of a walk; hold no answers from one to the next.
 #[derive(Debug, Default)]
 pub(super) struct Walker {
     /// A node has been seen when its mark is the current one.
@@ -36,9 +36,6 @@ pub(super) struct Walker {
     pub(super) beam: Vec<u64>,
     fresh: Vec<u32>,
     distances: Vec<f32>,
-    /// The query: padded, and as codes.
-    pub(super) query: Vec<f32>,
-    pub(super) codes: Vec<i16>,
 }
 
 impl Walker {
@@ -52,13 +49,19 @@ impl Walker {
         metric.measure(&[entry], &mut self.distances);
         self.beam.push(key(self.distances[0], entry));
         for layer in (layer + 1..=graph.levels[entry as usize]).rev() {
-            self.walk(graph, layer, 1, metric);
+            self.walk(graph.layer(layer), graph.len(), 1, metric);
         }
     }
 
     /// From the beam, on one layer, to the nearest `width` nodes.
-    pub(super) fn walk(&mut self, graph: &Graph, layer: u8, width: usize, metric: &impl Metric) {
-        self.begin(graph.len());
+    pub(super) fn walk(
+        &mut self,
+        layer: Layer<'_>,
+        n_nodes: usize,
+        width: usize,
+        metric: &impl Metric,
+    ) {
+        self.begin(n_nodes);
         let mut at = 0;
         while at < self.beam.len() {
             if self.beam[at] & EXPANDED != 0 {
@@ -66,34 +69,61 @@ impl Walker {
                 continue;
             }
             self.beam[at] |= EXPANDED;
-            let node = node_of(self.beam[at]);
-            self.fresh.clear();
-            for link in graph.links(node, layer) {
-                let mark = &mut self.marks[link as usize];
-                if *mark != self.mark {
-                    *mark = self.mark;
-                    self.fresh.push(link);
-                }
-            }
+            self.find_fresh(layer.slots(node_of(self.beam[at])));
             if let Some(&next) = self.beam.get(at + 1) {
-                prefetch::<4, _>(graph.slots(node_of(next), layer));
+                prefetch::<4, _>(layer.slots(node_of(next)));
             }
             metric.measure(&self.fresh, &mut self.distances);
-            let mut lowest = at + 1;
-            for (&node, &distance) in self.fresh.iter().zip(&self.distances) {
-                let key = key(distance, node);
-                if self.beam.len() >= width {
-                    if self.beam.last().is_some_and(|&last| key > last) {
-                        continue;
-                    }
-                    self.beam.truncate(width - 1);
-                }
-                let place = self.beam.partition_point(|&other| other < key);
-                self.beam.insert(place, key);
-                lowest = lowest.min(place);
-            }
-            at = lowest;
+            at = self.admit(width).min(at + 1);
         }
+    }
+
+    /// Leaves the links that have not been seen in `fresh`.
+    fn find_fresh(&mut self, slots: &[u32]) {
+        self.fresh.resize(slots.len(), 0);
+        let mut count = 0;
+        // Every link is written and only some are kept: whether one has been seen is
+        // anybody's guess, and a branch on it would be guessed wrong.
+        for &link in slots {
+            if link == NONE {
+                break;
+            }
+            let mark = &mut self.marks[link as usize];
+            self.fresh[count] = link;
+            count += usize::from(*mark != self.mark);
+            *mark = self.mark;
+        }
+        self.fresh.truncate(count);
+    }
+
+    /// Takes the fresh nodes into the beam, as far as they are among the nearest `width`;
+    /// answers the lowest place that was taken.
+    fn admit(&mut self, width: usize) -> usize {
+        let mut lowest = usize::MAX;
+        for (&node, &distance) in self.fresh.iter().zip(&self.distances) {
+            let key = key(distance, node);
+            if self.beam.len() >= width {
+                if self.beam.last().is_some_and(|&last| key > last) {
+                    continue;
+                }
+                self.beam.truncate(width - 1);
+            }
+            let place = self.beam.partition_point(|&other| other < key);
+            self.beam.insert(place, key);
+            lowest = lowest.min(place);
+        }
+        lowest
+    }
+
+    /// Measures the beam again, by another metric.
+    pub(super) fn remeasure(&mut self, metric: &impl Metric) {
+        self.fresh.clear();
+        self.fresh.extend(self.beam.iter().map(|&key| node_of(key)));
+        metric.measure(&self.fresh, &mut self.distances);
+        self.beam.clear();
+        let keys = self.fresh.iter().zip(&self.distances);
+        self.beam.extend(keys.map(|(&node, &distance)| key(distance, node)));
+        self.beam.sort_unstable();
     }
 
     /// Forgets what was seen but for the beam, none of whose links have been followed.
