@@ -38,7 +38,8 @@
 //! * [`Knn`]: means of the nearest labelled prompts, found by an [`Index`].
 //! * [`ExactScan`]: the index that looks at every row; with the feature `kd-tree`, `KdTree`
 //!   looks at fewer. [`Hnsw`]: the index that follows a graph, approximate, for large
-//!   histories.
+//!   histories. [`Lsh`]: the index that looks at rows that hash alike, approximate too,
+//!   its recall chosen.
 //! * [`Ridge`]: linear in the embedding, its penalty chosen by exact leave-one-out.
 //! * [`Blend`]: weighted means of other recipes; [`Blend::tollgate`] is the default one.
 
@@ -53,7 +54,8 @@ pub use blend::{Blend, BlendError, BlendWeights};
 #[cfg(feature = "kd-tree")]
 pub use index::KdTree;
 pub use index::{
-    Capabilities, ExactScan, Hnsw, HnswConfig, HnswFileError, HnswRecipe, Index, RowSets,
+    Capabilities, ExactScan, Hnsw, HnswConfig, HnswFileError, HnswRecipe, Index, Lsh, LshConfig,
+    LshFamily, LshRecipe, LshReport, RowSets,
 };
 pub use knn::{Knn, KnnConfig, KnnEstimator, Weighting};
 pub use ridge::{Ridge, RidgeConfig, RidgeEstimator};
