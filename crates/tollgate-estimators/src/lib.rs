@@ -38,7 +38,8 @@
 //! * [`Knn`]: means of the nearest labelled prompts, found by an [`Index`].
 //! * [`ExactScan`]: the index that looks at every row; with the feature `kd-tree`, `KdTree`
 //!   looks at fewer. [`Hnsw`]: the index that follows a graph, approximate, for large
-//!   histories.
+//!   histories. [`Lsh`]: the index that looks at rows that hash alike, approximate too,
+//!   its recall chosen. With the feature `hora`, `HoraIndex`, for comparison.
 //! * [`Ridge`]: linear in the embedding, its penalty chosen by exact leave-one-out.
 //! * [`Blend`]: weighted means of other recipes; [`Blend::tollgate`] is the default one.
 
@@ -61,8 +62,11 @@ pub use calibration::coverage;
 #[cfg(feature = "kd-tree")]
 pub use index::KdTree;
 pub use index::{
-    Capabilities, ExactScan, Hnsw, HnswConfig, HnswFileError, HnswRecipe, Index, RowSets,
+    Capabilities, ExactScan, Hnsw, HnswConfig, HnswFileError, HnswRecipe, Index, Lsh, LshConfig,
+    LshFamily, LshRecipe, LshReport, RowSets,
 };
+#[cfg(feature = "hora")]
+pub use index::{HoraConfig, HoraIndex, HoraRecipe};
 pub use kernel_ridge::{KernelRidge, KernelRidgeConfig};
 pub use knn::{Knn, KnnConfig, KnnEstimator, Weighting};
 pub use regression::RegressionEstimator;

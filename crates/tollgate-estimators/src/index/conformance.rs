@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_core::{EstimateError, FitError, History, Models, Purpose, Query, Scratch, Seed};
 
-use super::{Capabilities, ExactScan, Hnsw, HnswConfig, Index, RowSets};
+use super::{Capabilities, ExactScan, Hnsw, HnswConfig, Index, LshConfig, RowSets};
 use crate::vector::dot;
 
 const DIM: usize = 24;
@@ -53,6 +53,22 @@ fn hnsw_conforms() {
     };
     let build = |history: &History| Ok(Box::new(make(history)?) as Box<dyn Index>);
     check(&Subject { build: &build, reload: Some(&reload) });
+}
+
+#[test]
+fn lsh_conforms() {
+    let recipe = LshConfig::default().target_recall(0.999).build().unwrap().always();
+    let build = |history: &History| Ok(Box::new(recipe.index(history, Seed(3))?) as Box<dyn Index>);
+    check(&Subject { build: &build, reload: None });
+}
+
+/// With a beam that is wide for so few rows: see the page of the index for its recall.
+#[cfg(feature = "hora")]
+#[test]
+fn hora_conforms() {
+    let recipe = super::HoraConfig::default().ef(200).build().unwrap();
+    let build = |history: &History| Ok(Box::new(recipe.index(history)?) as Box<dyn Index>);
+    check(&Subject { build: &build, reload: None });
 }
 
 fn check(subject: &Subject<'_>) {

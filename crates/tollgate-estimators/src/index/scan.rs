@@ -35,6 +35,7 @@
 //! Where a length leaves the range in which `f32` products are safe (below 2e-10 or
 //! above 4e9), the screen is left out and (1) is computed for every row.
 
+mod among;
 mod codes;
 mod kernel;
 mod selection;
@@ -45,6 +46,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use tollgate_core::{EstimateError, FitError, History, ParamError, Queries, Query, Scratch};
 
+pub(super) use self::among::{Screened, Sought};
 use self::codes::Codes;
 use self::kernel::Kernel;
 use self::selection::{Candidate, Run, Selection, small};
@@ -124,12 +126,17 @@ impl ExactScan {
         Ok(Self { rows, dim, inverse_norms, inverse_norms_f32, error, codes })
     }
 
+    /// As [`Index::grow`].
+    pub(super) fn grown(&self, history: &History) -> Result<Self, FitError> {
+        check_grown(history, self.n_rows(), self.dim)?;
+        Self::assemble(history, Self::codes_pay(history), self.codes.as_deref())
+    }
+
     pub(super) fn row(&self, row: usize) -> &[f32] {
         &self.rows[row * self.dim..(row + 1) * self.dim]
     }
 
     /// `1 / |x_r|`.
-    #[cfg(feature = "kd-tree")]
     pub(super) fn inverse_norm(&self, row: usize) -> f64 {
         self.inverse_norms[row]
     }
@@ -183,16 +190,16 @@ impl ExactScan {
     /// of the rows from `first` on. Leaves the candidates of each set.
     fn screened(
         &self,
-        k: usize,
-        sets: &RowSets,
-        exclude: Option<u32>,
+        sought: &Sought<'_, impl Fn(usize) -> bool>,
         scratch: &mut Scratch,
         mut uppers: impl FnMut(usize, &mut [f32]),
         gap: impl Fn(u32) -> f64,
     ) {
+        let Sought { k, sets, ref wants, exclude } = *sought;
         let mut bounds = [0.0; ROW_TILE];
         for group in (0..sets.n_sets()).step_by(SET_GROUP) {
             let group = group..(group + SET_GROUP).min(sets.n_sets());
+            let group = group.filter(|&set| wants(set));
             let mut selections = [Selection::new(k); SET_GROUP];
             for set in group.clone() {
                 scratch.child(set).scored.clear();
@@ -209,6 +216,47 @@ impl ExactScan {
                 selection.compact(&gap, &mut scratch.child(set).scored);
             }
         }
+    }
+
+    /// One query, every row, for those of the sets that `wants` says.
+    pub(super) fn nearest_of(
+        &self,
+        screened: &Screened<'_>,
+        sought: &Sought<'_, impl Fn(usize) -> bool>,
+        scratch: &mut Scratch,
+    ) {
+        let Screened { query, norm, ref coded } = *screened;
+        if let (Some(codes), Some(coded)) = (&self.codes, coded) {
+            let mut products = [0; ROW_TILE];
+            let uppers = |first, out: &mut [f32]| {
+                codes.uppers(coded, first, &mut products[..out.len()], out);
+            };
+            let gap = |row| codes.gap(coded, row);
+            self.screened(sought, scratch, uppers, gap);
+        } else {
+            let inverse_norm = narrow(1.0 / norm);
+            let uppers = |first, out: &mut [f32]| {
+                for (row, upper) in (first..).zip(out) {
+                    *upper = self.upper(query, inverse_norm, row);
+                }
+            };
+            self.screened(sought, scratch, uppers, |_| self.gap());
+        }
+        for set in (0..sought.sets.n_sets()).filter(|&set| (sought.wants)(set)) {
+            self.settle(query, norm, sought.k, &mut scratch.child(set).scored);
+        }
+    }
+
+    /// From candidates of the codes, or of `f32` without them, to the `k` nearest.
+    fn settle(&self, query: &[f32], norm: f64, k: usize, scored: &mut Vec<Candidate>) {
+        if self.codes.is_some() && scored.len() > FEW.max(2 * k) {
+            let inverse_norm = narrow(1.0 / norm);
+            for (upper, row) in scored.iter_mut() {
+                *upper = f64::from(self.upper(query, inverse_norm, *row as usize));
+            }
+            Selection::new(k).compact(|_| self.gap(), scored);
+        }
+        self.refine(query, norm, k, scored);
     }
 
     /// From candidates with upper bounds to the `k` nearest; answers how many were scored.
@@ -263,9 +311,7 @@ impl Index for ExactScan {
     }
 
     fn grow(&self, history: &History) -> Result<Box<dyn Index>, FitError> {
-        check_grown(history, self.n_rows(), self.dim)?;
-        let coded = Self::codes_pay(history);
-        Ok(Box::new(Self::assemble(history, coded, self.codes.as_deref())?))
+        Ok(Box::new(self.grown(history)?))
     }
 
     fn nearest_into(
@@ -278,36 +324,11 @@ impl Index for ExactScan {
     ) -> Result<(), EstimateError> {
         let query = query.embedding;
         let norm = checked_norm(query, self.dim)?;
-        if !self.screens(norm) {
+        let Some(screened) = self.screen(query, norm) else {
             self.unscreened(query, norm, k, sets, exclude, scratch);
             return Ok(());
-        }
-        let inverse_norm = narrow(1.0 / norm);
-        if let Some(codes) = &self.codes {
-            let coded = codes.query(query, 1.0 / norm);
-            let mut products = [0; ROW_TILE];
-            let uppers = |first, out: &mut [f32]| {
-                codes.uppers(&coded, first, &mut products[..out.len()], out);
-            };
-            self.screened(k, sets, exclude, scratch, uppers, |row| codes.gap(&coded, row));
-        } else {
-            let uppers = |first, out: &mut [f32]| {
-                for (row, upper) in (first..).zip(out) {
-                    *upper = self.upper(query, inverse_norm, row);
-                }
-            };
-            self.screened(k, sets, exclude, scratch, uppers, |_| self.gap());
-        }
-        for set in 0..sets.n_sets() {
-            let scored = &mut scratch.child(set).scored;
-            if self.codes.is_some() && scored.len() > FEW.max(2 * k) {
-                for (upper, row) in scored.iter_mut() {
-                    *upper = f64::from(self.upper(query, inverse_norm, *row as usize));
-                }
-                Selection::new(k).compact(|_| self.gap(), scored);
-            }
-            self.refine(query, norm, k, scored);
-        }
+        };
+        self.nearest_of(&screened, &Sought { k, sets, wants: |_| true, exclude }, scratch);
         Ok(())
     }
 

@@ -150,10 +150,23 @@ impl Codes {
         let chunks = &self.chunks[first * self.n_chunks..last * self.n_chunks];
         self.kernel.products(chunks, &query.factors, products);
         let rows = self.scales[first..last].iter().zip(&self.errors[first..last]);
-        for ((upper, (scale, &error)), &product) in out.iter_mut().zip(rows).zip(&*products) {
-            #[expect(clippy::cast_precision_loss, reason = "one of the roundings of (3)")]
-            let product = product as f32;
-            *upper = product * (scale * query.step) + query.margin(error);
+        for ((upper, (&scale, &error)), &product) in out.iter_mut().zip(rows).zip(&*products) {
+            *upper = query.upper(product, scale, error);
+        }
+    }
+
+    /// As [`uppers`](Self::uppers), of `rows` that need not follow one another.
+    pub(super) fn uppers_of(
+        &self,
+        query: &CodedQuery,
+        rows: &[u32],
+        products: &mut [i32],
+        out: &mut [f32],
+    ) {
+        self.kernel.products_of(&self.chunks, rows, &query.factors, products);
+        for ((upper, &row), &product) in out.iter_mut().zip(rows).zip(&*products) {
+            let (scale, error) = (self.scales[row as usize], self.errors[row as usize]);
+            *upper = query.upper(product, scale, error);
         }
     }
 
@@ -164,6 +177,13 @@ impl Codes {
 }
 
 impl CodedQuery {
+    /// `upper_r` of a row whose `c_r . w` is `product`.
+    fn upper(&self, product: i32, scale: f32, error: f32) -> f32 {
+        #[expect(clippy::cast_precision_loss, reason = "one of the roundings of (3)")]
+        let product = product as f32;
+        product * (scale * self.step) + self.margin(error)
+    }
+
     /// `E_r`.
     fn margin(&self, error: f32) -> f32 {
         error * (1.0 + self.error) + self.error

@@ -120,6 +120,34 @@ impl Kernel {
             Form::Avx512 => unsafe { x86::avx512(rows, query, out) },
         }
     }
+
+    /// Overwrites `out`, of the shape of `which`, with (1) of those of the `rows`.
+    pub(super) fn products_of(
+        self,
+        rows: &[Chunk],
+        which: &[u32],
+        query: &Factors,
+        out: &mut [i32],
+    ) {
+        debug_assert_eq!(which.len(), out.len());
+        match self.0 {
+            Form::Portable => {
+                for (&row, out) in which.iter().zip(out) {
+                    portable(row_of(rows, row, query), query, std::slice::from_mut(out));
+                }
+            }
+            // SAFETY: `all` found the feature on this machine.
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx2 => unsafe { x86::avx2_of(rows, which, query, out) },
+            // SAFETY: `all` found the features on this machine.
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx512 => unsafe { x86::avx512_of(rows, which, query, out) },
+        }
+    }
+}
+
+fn row_of<'a>(rows: &'a [Chunk], row: u32, query: &Factors) -> &'a [Chunk] {
+    &rows[row as usize * query.n_chunks..][..query.n_chunks]
 }
 
 fn portable(rows: &[Chunk], query: &Factors, out: &mut [i32]) {
@@ -143,53 +171,93 @@ mod x86 {
         _mm512_reduce_add_epi32, _mm512_setzero_si512, _mm512_slli_epi32,
     };
 
-    use super::{CHUNK, Chunk, Factors};
+    use super::{CHUNK, Chunk, Factors, row_of};
 
     #[target_feature(enable = "avx512f,avx512vnni")]
     pub(super) fn avx512(rows: &[Chunk], query: &Factors, out: &mut [i32]) {
         for (row, out) in rows.chunks_exact(query.n_chunks).zip(out) {
-            let (mut high, mut low) = (_mm512_setzero_si512(), _mm512_setzero_si512());
-            for ((codes, h), b) in row.iter().zip(&query.high).zip(&query.low) {
-                prefetch(codes);
-                let codes = load512(&codes.0);
-                high = _mm512_dpbusd_epi32(high, codes, load512(h));
-                low = _mm512_dpbusd_epi32(low, codes, load512(b));
-            }
-            let sums = _mm512_add_epi32(_mm512_slli_epi32::<8>(high), low);
-            *out = _mm512_reduce_add_epi32(sums).wrapping_sub(query.offset);
+            *out = row512(row, following(row), query);
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    pub(super) fn avx512_of(rows: &[Chunk], which: &[u32], query: &Factors, out: &mut [i32]) {
+        for (at, out) in out.iter_mut().enumerate() {
+            let row = row_of(rows, which[at], query);
+            *out = row512(row, later(rows, which, at, query), query);
         }
     }
 
     #[target_feature(enable = "avx2")]
     pub(super) fn avx2(rows: &[Chunk], query: &Factors, out: &mut [i32]) {
         for (row, out) in rows.chunks_exact(query.n_chunks).zip(out) {
-            let mut sums = [_mm256_setzero_si256(); 4];
-            for (codes, factors) in row.iter().zip(&query.whole) {
-                prefetch(codes);
-                let (codes, _) = codes.0.as_chunks::<16>();
-                let (factors, _) = factors.as_chunks::<16>();
-                for ((sum, codes), factors) in sums.iter_mut().zip(codes).zip(factors) {
-                    let codes = _mm256_cvtepu8_epi16(load128(codes));
-                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(codes, load256(factors)));
-                }
-            }
-            let [a, b, c, d] = sums;
-            let sum = _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d));
-            let halves = (_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
-            let sum = _mm_add_epi32(halves.0, halves.1);
-            let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b0100_1110>(sum));
-            let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b1011_0001>(sum));
-            *out = _mm_cvtsi128_si32(sum).wrapping_sub(query.offset);
+            *out = row256(row, following(row), query);
         }
     }
 
-    /// Asks for what is needed some rows later: a scan waits for memory, and the machine's
-    /// own prefetching stops at every page.
-    #[target_feature(enable = "sse")]
-    fn prefetch(codes: &Chunk) {
+    #[target_feature(enable = "avx2")]
+    pub(super) fn avx2_of(rows: &[Chunk], which: &[u32], query: &Factors, out: &mut [i32]) {
+        for (at, out) in out.iter_mut().enumerate() {
+            let row = row_of(rows, which[at], query);
+            *out = row256(row, later(rows, which, at, query), query);
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    fn row512(row: &[Chunk], ahead: *const Chunk, query: &Factors) -> i32 {
+        let (mut high, mut low) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+        for (at, ((codes, h), b)) in row.iter().zip(&query.high).zip(&query.low).enumerate() {
+            prefetch(ahead.wrapping_add(at));
+            let codes = load512(&codes.0);
+            high = _mm512_dpbusd_epi32(high, codes, load512(h));
+            low = _mm512_dpbusd_epi32(low, codes, load512(b));
+        }
+        let sums = _mm512_add_epi32(_mm512_slli_epi32::<8>(high), low);
+        _mm512_reduce_add_epi32(sums).wrapping_sub(query.offset)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn row256(row: &[Chunk], ahead: *const Chunk, query: &Factors) -> i32 {
+        let mut sums = [_mm256_setzero_si256(); 4];
+        for (at, (codes, factors)) in row.iter().zip(&query.whole).enumerate() {
+            prefetch(ahead.wrapping_add(at));
+            let (codes, _) = codes.0.as_chunks::<16>();
+            let (factors, _) = factors.as_chunks::<16>();
+            for ((sum, codes), factors) in sums.iter_mut().zip(codes).zip(factors) {
+                let codes = _mm256_cvtepu8_epi16(load128(codes));
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(codes, load256(factors)));
+            }
+        }
+        let [a, b, c, d] = sums;
+        let sum = _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d));
+        let halves = (_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
+        let sum = _mm_add_epi32(halves.0, halves.1);
+        let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b0100_1110>(sum));
+        let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b1011_0001>(sum));
+        _mm_cvtsi128_si32(sum).wrapping_sub(query.offset)
+    }
+
+    /// What is needed some rows later in a scan. The address may lie beyond the rows: it
+    /// is not read, only hinted at.
+    fn following(row: &[Chunk]) -> *const Chunk {
         const AHEAD: usize = 64;
-        // The address may lie beyond the rows: it is not read, only hinted at.
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(codes).wrapping_add(AHEAD).cast());
+        row.as_ptr().wrapping_add(AHEAD)
+    }
+
+    /// What is needed some rows later in a list; the last one over and over at its end.
+    fn later(rows: &[Chunk], which: &[u32], at: usize, query: &Factors) -> *const Chunk {
+        const AHEAD: usize = 8;
+        let row = which[(at + AHEAD).min(which.len() - 1)];
+        row_of(rows, row, query).as_ptr()
+    }
+
+    /// Asks for a cache line: a scan waits for memory, and the machine's own prefetching
+    /// stops at every page.
+    #[target_feature(enable = "sse")]
+    fn prefetch(codes: *const Chunk) {
+        _mm_prefetch::<_MM_HINT_T0>(codes.cast());
     }
 
     /// `T` is a byte, signed or not.

@@ -67,6 +67,24 @@ impl Selection {
         }
     }
 
+    /// As [`offer`](Self::offer), for rows that need not follow one another.
+    pub(super) fn offer_rows(
+        &mut self,
+        rows: &[u32],
+        uppers: &[f32],
+        gap: impl Fn(u32) -> f64,
+        candidates: &mut Vec<Candidate>,
+    ) {
+        for (&row, &upper) in rows.iter().zip(uppers) {
+            if upper >= self.threshold {
+                candidates.push((f64::from(upper), row));
+            }
+        }
+        if candidates.len() >= self.full {
+            self.compact(gap, candidates);
+        }
+    }
+
     /// Raises the threshold and drops what is below it.
     pub(super) fn compact(&mut self, gap: impl Fn(u32) -> f64, candidates: &mut Vec<Candidate>) {
         if self.k > 0 && self.k < candidates.len() {

@@ -141,6 +141,29 @@ fn there_may_be_many_sets() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
+    /// The nearest of some rows, with codes and without, as by sorting.
+    #[test]
+    fn some_rows_are_compared_like_all(
+        n in 1_usize..800,
+        dim in prop::sample::select(vec![7_usize, 64]),
+        k in 0_usize..50,
+        spread in prop::sample::select(vec![0, 3, 7]),
+        step in 1_usize..5,
+        seed in 0_u64..1000,
+    ) {
+        let history = history(crowded(n, dim, spread, seed), dim);
+        let some: Vec<u32> = (0..n).step_by(step).map(small).collect();
+        let query = history.queries().query(n / 2).embedding;
+        let expected = by_sorting(&history, query, k, &|row| row % step == 0);
+        for coded in [true, false] {
+            let index = ExactScan::with_codes(&history, coded).unwrap();
+            let screened = index.screen(query, dot(query, query).sqrt()).unwrap();
+            let mut found = vec![(9.0, 9)];
+            index.nearest_among(&screened, k, &some, &mut found);
+            prop_assert_eq!(&bits(&found), &expected);
+        }
+    }
+
     /// One by one, with codes and without, in blocks, and by sorting: the same rows and the
     /// same bits, among copies, near ties, gaps and extreme lengths.
     #[test]

@@ -28,6 +28,13 @@ fn check(rows: &[Vec<i64>], factors: &[i16]) {
         for (row, &got) in rows.iter().zip(&out) {
             assert_eq!(i64::from(got), expected(row, factors), "{kernel:?}");
         }
+        // Backwards, each of them twice.
+        let which: Vec<u32> =
+            (0..u32::try_from(2 * rows.len()).unwrap()).rev().map(|at| at / 2).collect();
+        let mut some = vec![-1; which.len()];
+        kernel.products_of(&chunks, &which, &query, &mut some);
+        let wanted: Vec<i32> = which.iter().map(|&row| out[row as usize]).collect();
+        assert_eq!(some, wanted, "{kernel:?}");
     }
 }
 
