@@ -33,13 +33,13 @@
 //! doi:10.1109/TIT.1967.1053964. Shepard, "A two-dimensional interpolation function for
 //! irregularly-spaced data", 1968, doi:10.1145/800186.810616: weights by inverse distance.
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tollgate_core::{
     EstimateError, EstimateTable, EstimatesMut, Estimator, Fit, FitError, History, Models,
     ParamError, Queries, Query, Scratch, Seed,
 };
 
+use crate::blocks;
 use crate::index::{ExactScan, Index};
 use crate::labels::{Labels, check_models};
 use crate::vector::check_queries;
@@ -181,30 +181,17 @@ impl KnnEstimator {
     ) -> Result<(), EstimateError> {
         let n_models = self.labels.models.len();
         let block = queries.len().div_ceil(rayon::current_num_threads()).clamp(1, QUERY_BLOCK);
-        let cells = block * n_models;
-        queries
-            .embeddings
-            .par_chunks(block * queries.dim.max(1))
-            .zip(out.quality.par_chunks_mut(cells))
-            .zip(out.quality_se.par_chunks_mut(cells))
-            .zip(out.cost.par_chunks_mut(cells))
-            .zip(out.cost_se.par_chunks_mut(cells))
-            .enumerate()
-            .try_for_each_init(Scratch::default, |scratch, (number, columns)| {
-                let ((((embeddings, quality), quality_se), cost), cost_se) = columns;
-                let mut out = EstimatesMut { quality, quality_se, cost, cost_se };
-                let queries = Queries { embeddings, dim: queries.dim };
-                let first = number * block;
-                let exclude_from = exclude_self
-                    .then(|| u32::try_from(first).expect("an index refuses more rows than that"));
-                let sets = &self.labels.sets;
-                self.index.nearest_block(queries, self.k, sets, exclude_from, scratch)?;
-                for index in 0..queries.len() {
-                    let own = exclude_self.then_some(first + index);
-                    self.average(scratch.child(index), own, out.rows(n_models, index, index + 1));
-                }
-                Ok(())
-            })
+        blocks::for_each(queries, block, out, |first, queries, scratch, mut out| {
+            let exclude_from = exclude_self
+                .then(|| u32::try_from(first).expect("an index refuses more rows than that"));
+            let sets = &self.labels.sets;
+            self.index.nearest_block(queries, self.k, sets, exclude_from, scratch)?;
+            for index in 0..queries.len() {
+                let own = exclude_self.then_some(first + index);
+                self.average(scratch.child(index), own, out.rows(n_models, index, index + 1));
+            }
+            Ok(())
+        })
     }
 
     /// Equations (1) and (2), from the neighbors of each set in `scratch`. `own` is the

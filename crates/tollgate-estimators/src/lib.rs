@@ -43,6 +43,7 @@
 //! * [`Blend`]: weighted means of other recipes; [`Blend::tollgate`] is the default one.
 
 mod blend;
+mod blocks;
 mod index;
 mod knn;
 mod labels;

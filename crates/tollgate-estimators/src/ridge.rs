@@ -46,7 +46,6 @@
 
 mod solve;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tollgate_core::{
     EstimateError, EstimateTable, EstimatesMut, Estimator, Fit, FitError, History, Models,
@@ -54,6 +53,7 @@ use tollgate_core::{
 };
 
 use self::solve::{Directions, Line, Spectrum, rest};
+use crate::blocks;
 use crate::labels::{Labels, QUALITY_PRIOR, check_models};
 use crate::vector::{check_queries, checked_norm, dot_f64};
 
@@ -168,23 +168,12 @@ impl RidgeEstimator {
     ) -> Result<(), EstimateError> {
         const BLOCK: usize = 32;
         let n_models = self.models.len();
-        let cells = BLOCK * n_models;
-        queries
-            .embeddings
-            .par_chunks(BLOCK * queries.dim.max(1))
-            .zip(out.quality.par_chunks_mut(cells))
-            .zip(out.quality_se.par_chunks_mut(cells))
-            .zip(out.cost.par_chunks_mut(cells))
-            .zip(out.cost_se.par_chunks_mut(cells))
-            .try_for_each_init(Scratch::default, |scratch, columns| {
-                let ((((embeddings, quality), quality_se), cost), cost_se) = columns;
-                let mut out = EstimatesMut { quality, quality_se, cost, cost_se };
-                let queries = Queries { embeddings, dim: queries.dim };
-                (0..queries.len()).try_for_each(|index| {
-                    let row = out.rows(n_models, index, index + 1);
-                    self.estimate_into(queries.query(index), scratch, row)
-                })
+        blocks::for_each(queries, BLOCK, out, |_, queries, scratch, mut out| {
+            (0..queries.len()).try_for_each(|index| {
+                let row = out.rows(n_models, index, index + 1);
+                self.estimate_into(queries.query(index), scratch, row)
             })
+        })
     }
 }
 
