@@ -5,6 +5,7 @@ mod conformance;
 mod hnsw;
 #[cfg(feature = "kd-tree")]
 mod kd_tree;
+mod kind;
 mod scan;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use tollgate_core::{EstimateError, FitError, History, Queries, Query, Scratch};
 pub use self::hnsw::{Hnsw, HnswConfig, HnswFileError, HnswRecipe};
 #[cfg(feature = "kd-tree")]
 pub use self::kd_tree::KdTree;
+pub use self::kind::IndexKind;
 pub use self::scan::ExactScan;
 
 /// What an index promises beyond finding neighbors. The suite in `index/conformance.rs`

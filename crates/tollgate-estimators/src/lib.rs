@@ -35,7 +35,8 @@
 //!
 //! # What is here
 //!
-//! * [`Knn`]: means of the nearest labelled prompts, found by an [`Index`].
+//! * [`Knn`]: means of the nearest labelled prompts, found by an [`Index`]; or the plane
+//!   through them, means drawn toward those of all prompts, means of log costs.
 //! * [`ExactScan`]: the index that looks at every row; with the feature `kd-tree`, `KdTree`
 //!   looks at fewer. [`Hnsw`]: the index that follows a graph, approximate, for large
 //!   histories.
@@ -47,6 +48,7 @@ mod blocks;
 mod index;
 mod knn;
 mod labels;
+mod log_costs;
 mod ridge;
 mod vector;
 
@@ -54,7 +56,7 @@ pub use blend::{Blend, BlendError, BlendWeights};
 #[cfg(feature = "kd-tree")]
 pub use index::KdTree;
 pub use index::{
-    Capabilities, ExactScan, Hnsw, HnswConfig, HnswFileError, HnswRecipe, Index, RowSets,
+    Capabilities, ExactScan, Hnsw, HnswConfig, HnswFileError, HnswRecipe, Index, IndexKind, RowSets,
 };
-pub use knn::{Knn, KnnConfig, KnnEstimator, Weighting};
+pub use knn::{CostDomain, Knn, KnnConfig, KnnEstimator, Shrinkage, Weighting};
 pub use ridge::{Ridge, RidgeConfig, RidgeEstimator};

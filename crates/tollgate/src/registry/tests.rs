@@ -76,6 +76,9 @@ fn parameters_reach_the_parts() {
     insta::assert_snapshot!(recipe("blend"), @"blend(ridge+knn(k=40))");
     insta::assert_snapshot!(recipe("blend:k=20,weights=equal"), @"mean(ridge+knn(k=20))");
     insta::assert_snapshot!(recipe("ridge:lambda=3"), @"ridge(lambda=3)");
+    insta::assert_snapshot!(recipe("knn:k=40,weighting=linear,index=hnsw,shrinkage=auto,cost_domain=log"), @"knn(k=40,weighting=linear,index=hnsw,shrinkage=auto,cost_domain=log)");
+    insta::assert_snapshot!(recipe("knn:shrinkage=2.5,cost_domain=auto"), @"knn(k=5,shrinkage=2.5,cost_domain=auto)");
+    insta::assert_snapshot!(recipe("knn:shrinkage=none,index=scan"), @"knn(k=5)");
     assert_eq!(composed("batch-split:batch=17", None, None).policy.batch_size(), 17);
     let given = composed("port-reference:prices=[0.5, 0.25]", None, None);
     assert!(format!("{:?}", given.policy).contains("[0.5, 0.25]"), "{:?}", given.policy);
@@ -95,7 +98,7 @@ fn unknown_parameters_list_the_known() {
     insta::assert_snapshot!(refused("port:epsilon=0.1", None, None), @"policy `port`: unknown field `epsilon`, expected one of `eps`, `alpha`, `objective`, `prices`");
     insta::assert_snapshot!(refused("tollgate:evry=5", None, None), @"policy `tollgate`: unknown field `evry`, expected `every` or `gap`");
     insta::assert_snapshot!(refused("batch-split:size=5", None, None), @"policy `batch-split`: unknown field `size`, expected `batch`");
-    insta::assert_snapshot!(refused("port", Some("knn:n=5"), None), @"estimator `knn`: unknown field `n`, expected `k` or `weighting`");
+    insta::assert_snapshot!(refused("port", Some("knn:n=5"), None), @"estimator `knn`: unknown field `n`, expected one of `k`, `weighting`, `index`, `shrinkage`, `cost_domain`");
     insta::assert_snapshot!(refused("port", Some("ridge:k=5"), None), @"estimator `ridge`: unknown field `k`, expected `lambda`");
     insta::assert_snapshot!(refused("port", Some("blend:n=5"), None), @"estimator `blend`: unknown field `n`, expected `k` or `weights`");
     insta::assert_snapshot!(refused("port", None, Some("cutting-plane:gap=1e-3")), @"solver `cutting-plane`: unknown field `gap`, expected one of `smoothing`, `ceiling`, `vertex`");
@@ -112,7 +115,11 @@ fn values_out_of_range_are_named() {
     insta::assert_snapshot!(refused("tollgate:gap=-1.0", None, None), @"policy `tollgate`: `gap` must be finite and >= 0, got -1");
     insta::assert_snapshot!(refused("batch-split:batch=0", None, None), @"policy `batch-split`: `batch` must be >= 1, got 0");
     insta::assert_snapshot!(refused("port", Some("knn:k=0"), None), @"estimator `knn`: `k` must be >= 1, got 0");
-    insta::assert_snapshot!(refused("port", Some("knn:weighting=rank"), None), @"estimator `knn`: unknown variant `rank`, expected `uniform` or `similarity`");
+    insta::assert_snapshot!(refused("port", Some("knn:weighting=rank"), None), @"estimator `knn`: unknown variant `rank`, expected one of `uniform`, `similarity`, `linear`");
+    insta::assert_snapshot!(refused("port", Some("knn:shrinkage=-1"), None), @"estimator `knn`: `shrinkage` must be `none`, `auto`, or finite and >= 0, got -1");
+    insta::assert_snapshot!(refused("port", Some("knn:shrinkage=some"), None), @"estimator `knn`: `shrinkage` is `none`, `auto` or a number of labels");
+    insta::assert_snapshot!(refused("port", Some("knn:index=tree"), None), @"estimator `knn`: unknown variant `tree`, expected one of `scan`, `hnsw`, `kd-tree`");
+    insta::assert_snapshot!(refused("port", Some("knn:cost_domain=eur"), None), @"estimator `knn`: unknown variant `eur`, expected one of `usd`, `log`, `auto`");
     insta::assert_snapshot!(refused("port", Some("ridge:lambda=-1"), None), @"estimator `ridge`: `lambda` must be finite and > 0, got -1");
     insta::assert_snapshot!(refused("port", Some("blend:k=0"), None), @"estimator `blend`: `k` must be >= 1, got 0");
     insta::assert_snapshot!(refused("port", Some("blend:weights=best"), None), @"estimator `blend`: unknown variant `best`, expected `equal` or `learned`");
