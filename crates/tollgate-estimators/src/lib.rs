@@ -41,6 +41,7 @@
 //!   looks at fewer. [`Hnsw`]: the index that follows a graph, approximate, for large
 //!   histories.
 //! * [`Ridge`]: linear in the embedding, its penalty chosen by exact leave-one-out.
+//! * [`Trained`]: logistic heads for scores and linear ones for log costs.
 //! * [`Blend`]: weighted means of other recipes; [`Blend::tollgate`] is the default one.
 
 mod blend;
@@ -50,6 +51,7 @@ mod knn;
 mod labels;
 mod log_costs;
 mod ridge;
+mod trained;
 mod vector;
 
 pub use blend::{Blend, BlendError, BlendWeights};
@@ -60,3 +62,4 @@ pub use index::{
 };
 pub use knn::{CostDomain, Knn, KnnConfig, KnnEstimator, Shrinkage, Weighting};
 pub use ridge::{Ridge, RidgeConfig, RidgeEstimator};
+pub use trained::{Trained, TrainedConfig, TrainedEstimator};

@@ -44,7 +44,7 @@
 //! Golub, Heath and Wahba, "Generalized cross-validation as a method for choosing a good
 //! ridge parameter", 1979, doi:10.1080/00401706.1979.10489751: (4).
 
-mod solve;
+pub(crate) mod solve;
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::{

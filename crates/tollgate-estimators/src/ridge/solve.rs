@@ -23,13 +23,13 @@ const BLOCK: usize = 1024;
 
 /// The prompts of a history, lengths divided out.
 #[derive(Debug)]
-pub(super) struct Directions<'a> {
+pub(crate) struct Directions<'a> {
     queries: Queries<'a>,
     inverse_norms: Vec<f64>,
 }
 
 impl<'a> Directions<'a> {
-    pub(super) fn new(history: &'a History) -> Result<Self, FitError> {
+    pub(crate) fn new(history: &'a History) -> Result<Self, FitError> {
         Ok(Self { queries: history.queries(), inverse_norms: inverse_norms(history)? })
     }
 
@@ -50,7 +50,7 @@ fn center(embedding: &[f32], inverse_norm: f64, mean: &[f64], out: &mut [f64]) {
 }
 
 /// The squared length of the part of `z` in which no prompt of the set varies.
-pub(super) fn rest(centered: &[f64], projected: &[f64]) -> f64 {
+pub(crate) fn rest(centered: &[f64], projected: &[f64]) -> f64 {
     if projected.len() == centered.len() {
         return 0.0;
     }
@@ -58,8 +58,8 @@ pub(super) fn rest(centered: &[f64], projected: &[f64]) -> f64 {
 }
 
 /// `C = V L V'` of the prompts in a set, zero eigenvalues left out.
-#[derive(Debug)]
-pub(super) struct Spectrum {
+#[derive(Clone, Debug)]
+pub(crate) struct Spectrum {
     rows: Vec<usize>,
     /// `m`.
     mean: Vec<f64>,
@@ -72,7 +72,7 @@ pub(super) struct Spectrum {
 }
 
 impl Spectrum {
-    pub(super) fn new(directions: &Directions<'_>, rows: Vec<usize>) -> Result<Self, BoxError> {
+    pub(crate) fn new(directions: &Directions<'_>, rows: Vec<usize>) -> Result<Self, BoxError> {
         let dim = directions.queries.dim;
         let n = rows.len();
         let mut mean = vec![0.0; dim];
@@ -119,28 +119,52 @@ impl Spectrum {
         Ok(Self { rows, mean, values, vectors, scale })
     }
 
-    pub(super) fn rows(&self) -> &[usize] {
+    pub(crate) fn rows(&self) -> &[usize] {
         &self.rows
     }
 
-    pub(super) fn rank(&self) -> usize {
+    pub(crate) fn rank(&self) -> usize {
         self.values.len()
     }
 
+    /// The diagonal of `L`, descending, `> 0`; of shape `(rank,)`.
+    pub(crate) fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// The mean of all `dim` eigenvalues; 1 where all prompts are the same.
+    pub(crate) fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// `V' z_r` for every row of the set, row-major `(n_rows, rank)`.
+    pub(crate) fn project_rows(&self, directions: &Directions<'_>) -> Vec<f64> {
+        let (dim, rank) = (self.mean.len(), self.rank());
+        let mut projected = vec![0.0; self.rows.len() * rank];
+        let blocks = projected.par_chunks_mut(BLOCK * rank.max(1));
+        self.rows.par_chunks(BLOCK).zip(blocks).for_each(|(rows, out)| {
+            let centered = directions.centered(rows, &self.mean);
+            let out = MatMut::from_row_major_slice_mut(out, rows.len(), rank);
+            let centered = MatRef::from_row_major_slice(&centered, rows.len(), dim);
+            matmul(out, Accum::Replace, centered, self.basis().transpose(), 1.0, Par::Seq);
+        });
+        projected
+    }
+
     /// `z(x)`.
-    pub(super) fn center(&self, embedding: &[f32], inverse_norm: f64, out: &mut [f64]) {
+    pub(crate) fn center(&self, embedding: &[f32], inverse_norm: f64, out: &mut [f64]) {
         center(embedding, inverse_norm, &self.mean, out);
     }
 
     /// `V' z`.
-    pub(super) fn project(&self, centered: &[f64], out: &mut [f64]) {
+    pub(crate) fn project(&self, centered: &[f64], out: &mut [f64]) {
         for (out, vector) in out.iter_mut().zip(self.vectors.chunks_exact(centered.len())) {
             *out = dot_f64(vector, centered);
         }
     }
 
     /// Equation (3).
-    pub(super) fn leverage(&self, projected: &[f64], rest: f64, lambda: f64) -> f64 {
+    pub(crate) fn leverage(&self, projected: &[f64], rest: f64, lambda: f64) -> f64 {
         let along: f64 =
             projected.iter().zip(&self.values).map(|(z, value)| z * z / (value + lambda)).sum();
         1.0 / self.rows.len() as f64 + along + rest / lambda
