@@ -10,7 +10,8 @@
 //! # Method
 //!
 //! Every part (nearest neighbors with `k` = 5, 10, 20, 40, 80 and 160, ridge, kernel ridge)
-//! is asked for its held-out estimates, which are exact leave-one-out. With `e_p` the errors
+//! is asked for its held-out estimates, which are exact leave-one-out; neighbors are found
+//! once for all six. With `e_p` the errors
 //! of part `p` on the labels of model `i`, in units of that model's spread,
 //!
 //! ```text
@@ -47,7 +48,7 @@ use crate::blend::weights::{Losses, Support};
 use crate::blend::{BlendEstimator, blend_tables};
 use crate::calibration;
 use crate::kernel_ridge::KernelRidge;
-use crate::knn::KnnConfig;
+use crate::knn::{self, Knn, KnnConfig};
 use crate::ridge::Ridge;
 
 /// Numbers of neighbors that are tried.
@@ -59,19 +60,26 @@ const TOLERANCE: f64 = 0.002;
 /// The recipe that picks for itself.
 #[derive(Clone, Debug)]
 pub struct Auto {
-    parts: Vec<Arc<dyn Fit>>,
+    /// Means of so many neighbors, which are found once for all of them.
+    neighbors: Vec<Knn>,
+    /// What learns from all prompts.
+    others: Vec<Arc<dyn Fit>>,
 }
 
 impl Default for Auto {
     fn default() -> Self {
-        let knn = |k| {
-            let recipe = KnnConfig::default().k(k).build().expect("k is at least 1");
-            Arc::new(recipe) as Arc<dyn Fit>
-        };
-        let mut parts: Vec<Arc<dyn Fit>> = NEIGHBORS.into_iter().map(knn).collect();
-        parts.push(Arc::new(Ridge::default()));
-        parts.push(Arc::new(KernelRidge::default()));
-        Self { parts }
+        let knn = |k| KnnConfig::default().k(k).build().expect("k is at least 1");
+        Self {
+            neighbors: NEIGHBORS.into_iter().map(knn).collect(),
+            others: vec![Arc::new(Ridge::default()), Arc::new(KernelRidge::default())],
+        }
+    }
+}
+
+impl Auto {
+    fn names(&self) -> Vec<String> {
+        let neighbors = self.neighbors.iter().map(Fit::name);
+        neighbors.chain(self.others.iter().map(|part| part.name())).collect()
     }
 }
 
@@ -93,21 +101,29 @@ impl Fit for Auto {
         history: &History,
         seed: Seed,
     ) -> Result<(Box<dyn Estimator>, EstimateTable), FitError> {
-        let both = self.parts.iter().map(|part| part.fit_and_hold_out(history, seed));
-        let (parts, tables): (Vec<_>, Vec<_>) =
-            both.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        let mut tables = knn::held_out_each(history, &NEIGHBORS)?;
+        let mut fitted: Vec<Option<Box<dyn Estimator>>> = Vec::new();
+        fitted.resize_with(tables.len(), || None);
+        for other in &self.others {
+            let (estimator, table) = other.fit_and_hold_out(history, seed)?;
+            fitted.push(Some(estimator));
+            tables.push(table);
+        }
         let picked = Picked::new(&Losses::new(history, &tables));
-        let names: Vec<String> = self.parts.iter().map(|part| part.name()).collect();
-        let choice = picked.describe(&names);
-        let keep = |part: &usize| picked.on.contains(part);
-        let kept = (0..self.parts.len()).filter(keep);
-        let weights = picked.weights.map(|weights| kept.clone().map(|at| weights[at]).collect());
-        let take = |(at, part)| picked.on.contains(&at).then_some(part);
-        let parts = parts.into_iter().enumerate().filter_map(take).collect();
-        let tables: Vec<_> = kept.map(|at| tables[at].clone()).collect();
+        let choice = picked.describe(&self.names());
+        let weights = picked
+            .weights
+            .each_ref()
+            .map(|weights| picked.on.iter().map(|&part| weights[part]).collect());
+        let mut fit = |part: &usize| match fitted[*part].take() {
+            Some(estimator) => Ok(estimator),
+            None => self.neighbors[*part].fit(history, seed),
+        };
+        let parts = picked.on.iter().map(&mut fit).collect::<Result<_, _>>()?;
+        let tables: Vec<_> = picked.on.iter().map(|&part| tables[part].clone()).collect();
         let mut held_out = blend_tables(&tables, &weights);
         let factors = calibration::factors(&held_out, history);
-        held_out.fill(|out| scale(factors, out));
+        held_out.fill(|mut out| scale(factors, &mut out));
         let estimator =
             AutoEstimator { blend: BlendEstimator::new(parts, weights), factors, choice };
         Ok((Box::new(estimator), held_out))
@@ -188,7 +204,7 @@ struct AutoEstimator {
     choice: String,
 }
 
-fn scale([quality, cost]: [f64; 2], out: EstimatesMut<'_>) {
+fn scale([quality, cost]: [f64; 2], out: &mut EstimatesMut<'_>) {
     out.quality_se.iter_mut().for_each(|se| *se *= quality);
     out.cost_se.iter_mut().for_each(|se| *se *= cost);
 }
@@ -218,7 +234,7 @@ impl Estimator for AutoEstimator {
         mut out: EstimatesMut<'_>,
     ) -> Result<(), EstimateError> {
         self.blend.estimate_into(query, scratch, out.reborrow())?;
-        scale(self.factors, out);
+        scale(self.factors, &mut out);
         Ok(())
     }
 
@@ -229,7 +245,7 @@ impl Estimator for AutoEstimator {
         mut out: EstimatesMut<'_>,
     ) -> Result<(), EstimateError> {
         self.blend.estimate_batch(queries, scratch, out.reborrow())?;
-        scale(self.factors, out);
+        scale(self.factors, &mut out);
         Ok(())
     }
 }

@@ -84,7 +84,7 @@ pub(crate) fn factors(held_out: &EstimateTable, history: &History) -> [f64; 2] {
 fn factor(estimates: &[f64], errors: &[f64], labels: &[f64], n_models: usize) -> f64 {
     let (mut measured, mut promised, mut chance) = (0.0, 0.0, 0.0);
     for model in 0..n_models {
-        let unit = variance(labels.iter().skip(model).step_by(n_models));
+        let unit = variance(&labels.iter().skip(model).step_by(n_models));
         if unit > 0.0 {
             for bin in bins(estimates, errors, labels, n_models, model) {
                 measured += (bin.error.powi(2) - bin.noise) / unit;
@@ -121,14 +121,14 @@ fn bins(
             Bin {
                 error: mean(labels) - mean(estimates),
                 promised: mean(errors),
-                noise: variance(cells.iter().map(|&cell| &labels[cell])) / n,
+                noise: variance(&cells.iter().map(|&cell| &labels[cell])) / n,
             }
         })
         .collect()
 }
 
 /// The variance of some labels, gaps left out; 0 where there are none.
-fn variance<'a>(labels: impl Iterator<Item = &'a f64> + Clone) -> f64 {
+fn variance<'a>(labels: &(impl Iterator<Item = &'a f64> + Clone)) -> f64 {
     let labels = || labels.clone().filter(|label| !label.is_nan());
     let n = labels().count().max(1) as f64;
     let mean = labels().sum::<f64>() / n;

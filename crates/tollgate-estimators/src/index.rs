@@ -7,6 +7,7 @@ mod hnsw;
 mod hora;
 #[cfg(feature = "kd-tree")]
 mod kd_tree;
+mod kind;
 mod lsh;
 mod scan;
 
@@ -19,6 +20,7 @@ pub use self::hnsw::{Hnsw, HnswConfig, HnswFileError, HnswRecipe};
 pub use self::hora::{HoraConfig, HoraIndex, HoraRecipe};
 #[cfg(feature = "kd-tree")]
 pub use self::kd_tree::KdTree;
+pub use self::kind::IndexKind;
 pub use self::lsh::{Lsh, LshConfig, LshFamily, LshRecipe, LshReport};
 pub use self::scan::ExactScan;
 

@@ -8,7 +8,7 @@
 //! ```text
 //! q_i(x) = sum_r w_(r) y_(r)i                                                    (1)
 //! se_i(x)^2 = (V_i + v_i / m) / m,   m = 1 / sum_r w_(r)^2                       (2)
-//! V_i = sum_r w_(r) (y_(r)i - q_i(x))^2
+//! V_i = sum_r |w_(r)| (y_(r)i - q_i(x))^2 / sum_r |w_(r)|
 //! ```
 //!
 //! and the same for cost. `m` is the effective number of neighbors (`k` for equal
@@ -22,142 +22,190 @@
 //! Sums run from the nearest neighbor on. Costs what the index costs, plus
 //! `O(k n_models)`.
 //!
-//! [`held_out`](Fit::held_out) is exact leave-one-out. Where a prompt carries a model's
-//! only label, nothing is left to estimate from: the score is then 1/2 with standard
-//! error 1/2, and the cost is that label, with a standard error as large, since nothing
-//! else tells of its scale.
+//! [`held_out`](Fit::held_out) is exact leave-one-out, through the same index that serves:
+//! what an approximate index misses in service it misses here too. What is chosen below
+//! is chosen on all rows. Where a prompt carries a model's only label, nothing is left to
+//! estimate from: the score is then 1/2 with standard error 1/2, and the cost is that
+//! label, with a standard error as large, since nothing else tells of its scale.
+//!
+//! # Shrinkage
+//!
+//! With `g_i` the mean of all of a model's labels and a strength `s >= 0`, in labels:
+//!
+//! ```text
+//! q_i'(x) = q_i(x) + a (g_i - q_i(x)),   a = s / (m + s)                         (3)
+//! se_i'(x)^2 = (1 - a)^2 se_i(x)^2 + a^2 t_i^2                                   (4)
+//! t_i^2 = cov_r(y_ri, q_i(x_r)) + v_i / n
+//! ```
+//!
+//! (3) is off by `(1 - a)` times the error of the neighbors, and by `a` times how far the
+//! prompt's own expectation lies from `g_i`: less noise, bought with bias. (4) counts
+//! both. The square of that distance is not known for one prompt, so its mean over prompts
+//! `t_i^2` is taken: the covariance of a label with the mean of its neighbors without it
+//! is the variance of what is expected, since the two share no noise (cut to
+//! `[0, v_i]`; `v_i / n` is the error of `g_i`). With [`Shrinkage::Auto`] `s` is
+//! the one of 0, 1, 2, 4, ..., 512 with the least squared error on the history's own
+//! labels, each left out; one for scores and one for costs. The neighbors are found once.
+//!
+//! # Local regression
+//!
+//! With [`Weighting::Linear`], `u_r` the directions of the neighbors, `v_r` their weights
+//! by similarity, which sum to 1, `c = sum_r v_r u_r`, and `z_r = sqrt(v_r) (u_r - c)`:
+//!
+//! ```text
+//! K_rs = z_r . z_s,   b_r = z_r . (u(x) - c)                                     (5)
+//! w_r = v_r + sqrt(v_r) [(K + l I)^-1 b]_r                                       (6)
+//! l = (tr K + |u(x) - c|^2) / 10                                                 (7)
+//! ```
+//!
+//! which is the prediction at `x` of the plane through the neighbors with the least
+//! `sum_r v_r (y_r - plane(x_r))^2 + l |slope|^2`, in the form that costs `O(k^2 d + k^3)`
+//! whatever the number of models. `K sqrt(v) = 0`, so the weights sum to 1, and (1) to (4)
+//! hold as they are. By (7) the weights stay bounded however far the query lies from its
+//! neighbors. Since weights may be negative, scores are cut to `[0, 1]`, and costs are
+//! kept above half the model's lowest.
+//!
+//! # Logarithms of costs
+//!
+//! With [`CostDomain::Log`], (1) to (4) are applied to `log c`, which gives `L_i(x)` with
+//! standard error `e_i(x)`, and with `L_i(-r)` the same for a row of the history without
+//! its own label:
+//!
+//! ```text
+//! c_i(x) = f_i exp(L_i(x)),   se_i(x) = c_i(x) e_i(x)                            (8)
+//! f_i = mean_r exp(log c_ri - L_i(-r))                                           (9)
+//! ```
+//!
+//! (9) is the smearing factor: without it (8) would be a median rather than a mean. The
+//! standard error is the delta method's. A model with a free answer stays in USD.
+//! [`CostDomain::Auto`] takes the domain with the lower squared error on left-out labels,
+//! each in units of the square of what both domains expect, so that large and small costs
+//! count the same.
 //!
 //! # References
 //!
 //! Cover and Hart, "Nearest neighbor pattern classification", 1967,
 //! doi:10.1109/TIT.1967.1053964. Shepard, "A two-dimensional interpolation function for
 //! irregularly-spaced data", 1968, doi:10.1145/800186.810616: weights by inverse distance.
+//! Efron and Morris, "Data analysis using Stein's estimator and its generalizations", 1975,
+//! doi:10.1080/01621459.1975.10479864: (3). Cleveland, "Robust locally weighted regression
+//! and smoothing scatterplots", 1979, doi:10.1080/01621459.1979.10481038. Duan, "Smearing
+//! estimate: a nonparametric retransformation method", 1983,
+//! doi:10.1080/01621459.1983.10478017: (9).
 
-use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+mod average;
+mod choices;
+mod config;
+mod weights;
+
+use std::cmp::Reverse;
+
 use tollgate_core::{
-    EstimateError, EstimateTable, EstimatesMut, Estimator, Fit, FitError, History, Models,
-    ParamError, Queries, Query, Scratch, Seed,
+    EstimateError, EstimateTable, EstimatesMut, Estimator, Fit, FitError, History, Models, Queries,
+    Query, Scratch, Seed,
 };
 
-use crate::index::{ExactScan, Index};
-use crate::labels::{Labels, check_models};
+use self::average::{Neighborhood, Pull, global};
+use self::choices::{Choices, LeftOut};
+pub use self::config::{CostDomain, KnnConfig, Shrinkage};
+use self::weights::Weigher;
+pub use self::weights::Weighting;
+use crate::blocks;
+use crate::index::{Index, IndexKind};
+use crate::labels::{Labels, Lowest, check_models};
+use crate::log_costs::LogCosts;
 use crate::vector::check_queries;
 
 /// Queries a block, at most: what the matrix products of the scan are fastest with.
 const QUERY_BLOCK: usize = 256;
 
-/// What is added to a cosine distance before it is inverted: prompts much nearer than
-/// this to the query count the same.
-const SOFTENING: f64 = 0.1;
-
-/// How neighbors are weighted against each other.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Weighting {
-    /// All the same.
-    #[default]
-    Uniform,
-    /// By inverse distance: proportional to `1 / (1.1 - similarity)`.
-    Similarity,
-}
-
-impl Weighting {
-    /// The weight, before it is divided by the sum.
-    fn weight(self, similarity: f64) -> f64 {
-        match self {
-            Self::Uniform => 1.0,
-            // Rounding may put the similarity of equal directions above 1.
-            Self::Similarity => 1.0 / ((1.0 - similarity).max(0.0) + SOFTENING),
-        }
-    }
-}
-
-/// Knobs of [`Knn`]. Unchecked until [`build`](Self::build).
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct KnnConfig {
-    /// Neighbors to average, `>= 1`. Default 5.
-    pub k: usize,
-    /// How they are weighted. Default [`Weighting::Uniform`].
-    pub weighting: Weighting,
-}
-
-impl Default for KnnConfig {
-    fn default() -> Self {
-        Self { k: 5, weighting: Weighting::Uniform }
-    }
-}
-
-impl KnnConfig {
-    /// Sets the number of neighbors.
-    #[must_use]
-    pub fn k(mut self, k: usize) -> Self {
-        self.k = k;
-        self
-    }
-
-    /// Sets how neighbors are weighted.
-    #[must_use]
-    pub fn weighting(mut self, weighting: Weighting) -> Self {
-        self.weighting = weighting;
-        self
-    }
-
-    /// The recipe.
-    ///
-    /// # Errors
-    /// [`ParamError`] when `k` is 0.
-    pub fn build(self) -> Result<Knn, ParamError> {
-        let Self { k, weighting } = self;
-        if k == 0 {
-            return Err(ParamError { field: "k", rule: ">= 1", got: 0.0 });
-        }
-        Ok(Knn { k, weighting })
-    }
-}
+/// A cost is not extrapolated below this share of the lowest one seen.
+const COST_FLOOR: f64 = 0.5;
 
 /// The recipe of [`KnnEstimator`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Knn {
     k: usize,
     weighting: Weighting,
+    index: IndexKind,
+    shrinkage: Shrinkage,
+    cost_domain: CostDomain,
 }
 
 impl Knn {
     /// As [`fit`](Fit::fit), with the concrete type.
     ///
     /// # Errors
-    /// [`FitError::ZeroVector`] names the first prompt whose embedding has no direction.
-    pub fn fit_knn(&self, history: &History) -> Result<KnnEstimator, FitError> {
-        Ok(KnnEstimator {
-            index: Box::new(ExactScan::new(history)?),
-            labels: Labels::new(history),
+    /// [`FitError::ZeroVector`] names the first prompt whose embedding has no direction;
+    /// and as [`IndexKind::build`].
+    pub fn fit_knn(&self, history: &History, seed: Seed) -> Result<KnnEstimator, FitError> {
+        let labels = Labels::new(history);
+        let log_costs = match self.cost_domain {
+            CostDomain::Usd => None,
+            CostDomain::Log | CostDomain::Auto => Some(LogCosts::new(&labels)),
+        };
+        let mut estimator = KnnEstimator {
+            index: self.index.build(history, seed)?,
+            lowest: Lowest::new(&labels.cost, labels.models.len()),
+            weigher: Weigher::new(self.weighting, history)?,
+            labels,
+            log_costs,
+            choices: Choices::plain(),
             k: self.k,
-            weighting: self.weighting,
-        })
+        };
+        if self.shrinkage.is_none() && self.cost_domain == CostDomain::Usd {
+            return Ok(estimator);
+        }
+        let left_out = estimator.left_out(history);
+        let (labels, logs) = (&estimator.labels, estimator.log_costs.as_ref());
+        estimator.choices =
+            choices::choose(self.shrinkage, self.cost_domain, labels, logs, &left_out);
+        if estimator.choices.log_cost.is_none() {
+            estimator.log_costs = None;
+        }
+        Ok(estimator)
     }
+}
+
+/// Held-out plain means of several numbers of neighbors, each `>= 1`, which are found once.
+pub(crate) fn held_out_each(
+    history: &History,
+    ks: &[usize],
+) -> Result<Vec<EstimateTable>, FitError> {
+    let most = ks.iter().copied().max().unwrap_or(1);
+    let estimator = KnnConfig::default().k(most).build()?.fit_knn(history, Seed(0))?;
+    Ok(estimator.held_out_each(history, ks))
 }
 
 impl Fit for Knn {
     fn name(&self) -> String {
-        match self.weighting {
-            Weighting::Uniform => format!("knn(k={})", self.k),
-            Weighting::Similarity => format!("knn(k={},weighting=similarity)", self.k),
-        }
+        let Self { k, weighting, index, shrinkage, cost_domain } = self;
+        let changed = [
+            (*weighting != Weighting::Uniform).then(|| format!(",weighting={weighting}")),
+            (*index != IndexKind::Scan).then(|| format!(",index={index}")),
+            (*shrinkage != Shrinkage::None).then(|| format!(",shrinkage={shrinkage}")),
+            (*cost_domain != CostDomain::Usd).then(|| format!(",cost_domain={cost_domain}")),
+        ];
+        let changed: String = changed.into_iter().flatten().collect();
+        format!("knn(k={k}{changed})")
     }
 
-    fn fit(&self, history: &History, _seed: Seed) -> Result<Box<dyn Estimator>, FitError> {
-        Ok(Box::new(self.fit_knn(history)?))
+    fn fit(&self, history: &History, seed: Seed) -> Result<Box<dyn Estimator>, FitError> {
+        Ok(Box::new(self.fit_knn(history, seed)?))
     }
 
-    fn held_out(&self, history: &History, _seed: Seed) -> Result<EstimateTable, FitError> {
-        let estimator = self.fit_knn(history)?;
-        let mut table = EstimateTable::zeros(history.len(), history.models().len());
-        table
-            .fill(|mut out| estimator.blocks(history.queries(), true, &mut out))
-            .expect("the fit has checked every embedding");
-        Ok(table)
+    fn held_out(&self, history: &History, seed: Seed) -> Result<EstimateTable, FitError> {
+        Ok(self.fit_knn(history, seed)?.held_out(history))
+    }
+
+    fn fit_and_hold_out(
+        &self,
+        history: &History,
+        seed: Seed,
+    ) -> Result<(Box<dyn Estimator>, EstimateTable), FitError> {
+        let estimator = self.fit_knn(history, seed)?;
+        let held_out = estimator.held_out(history);
+        Ok((Box::new(estimator), held_out))
     }
 }
 
@@ -166,114 +214,246 @@ impl Fit for Knn {
 pub struct KnnEstimator {
     index: Box<dyn Index>,
     labels: Labels,
+    /// Present where the choice is to average logarithms.
+    log_costs: Option<LogCosts>,
+    lowest: Lowest,
+    weigher: Weigher,
+    choices: Choices,
     k: usize,
-    weighting: Weighting,
 }
 
 impl KnnEstimator {
-    /// Estimates in blocks, on all threads. With `exclude_self`, query `j` is row `j` of
-    /// the history and is left out.
+    /// Estimates in blocks, on all threads: `write` is called for every query with its
+    /// neighbors in a scratch of its own, and with a buffer. With `exclude_self`, query
+    /// `j` is row `j` of the history and is left out.
     fn blocks(
         &self,
         queries: Queries<'_>,
         exclude_self: bool,
         out: &mut EstimatesMut<'_>,
+        write: impl Fn(Near<'_>, &mut EstimatesMut<'_>) + Sync,
     ) -> Result<(), EstimateError> {
-        let n_models = self.labels.models.len();
-        let block = queries.len().div_ceil(rayon::current_num_threads()).clamp(1, QUERY_BLOCK);
-        let cells = block * n_models;
-        queries
-            .embeddings
-            .par_chunks(block * queries.dim.max(1))
-            .zip(out.quality.par_chunks_mut(cells))
-            .zip(out.quality_se.par_chunks_mut(cells))
-            .zip(out.cost.par_chunks_mut(cells))
-            .zip(out.cost_se.par_chunks_mut(cells))
-            .enumerate()
-            .try_for_each_init(Scratch::default, |scratch, (number, columns)| {
-                let ((((embeddings, quality), quality_se), cost), cost_se) = columns;
-                let mut out = EstimatesMut { quality, quality_se, cost, cost_se };
-                let queries = Queries { embeddings, dim: queries.dim };
-                let first = number * block;
-                let exclude_from = exclude_self
-                    .then(|| u32::try_from(first).expect("an index refuses more rows than that"));
-                let sets = &self.labels.sets;
-                self.index.nearest_block(queries, self.k, sets, exclude_from, scratch)?;
-                for index in 0..queries.len() {
-                    let own = exclude_self.then_some(first + index);
-                    self.average(scratch.child(index), own, out.rows(n_models, index, index + 1));
-                }
-                Ok(())
-            })
-    }
-
-    /// Equations (1) and (2), from the neighbors of each set in `scratch`. `own` is the
-    /// row that was left out.
-    fn average(&self, scratch: &mut Scratch, own: Option<usize>, out: EstimatesMut<'_>) {
-        let EstimatesMut { quality, quality_se, cost, cost_se } = out;
-        let labels = &self.labels;
-        for (set, members) in labels.members.iter().enumerate() {
-            let neighbors = scratch.child(set).scored.as_slice();
-            if neighbors.is_empty() {
-                let own = own.expect("every model has a label, and only one row is left out");
-                for &model in members {
-                    quality[model] = 0.5;
-                    quality_se[model] = 0.5;
-                    cost[model] = labels.cost[own * labels.models.len() + model];
-                    cost_se[model] = cost[model];
-                }
-                continue;
+        let width = out.quality.len().checked_div(queries.len()).unwrap_or(0);
+        let size = queries.len().div_ceil(rayon::current_num_threads()).clamp(1, QUERY_BLOCK);
+        blocks::for_each(queries, size, out, |first, queries, scratch, mut out| {
+            let exclude_from = exclude_self
+                .then(|| u32::try_from(first).expect("an index refuses more rows than that"));
+            self.index.nearest_block(queries, self.k, &self.labels.sets, exclude_from, scratch)?;
+            let mut work = std::mem::take(&mut scratch.floats);
+            for index in 0..queries.len() {
+                let near = Near {
+                    query: queries.query(index).embedding,
+                    own: exclude_self.then_some(first + index),
+                    scratch: scratch.child(index),
+                    work: &mut work,
+                };
+                write(near, &mut out.rows(width, index, index + 1));
             }
-            let table = Table { neighbors, members, weighting: self.weighting };
-            table.average(&labels.quality, &labels.quality_variance, quality, quality_se);
-            table.average(&labels.cost, &labels.cost_variance, cost, cost_se);
-        }
+            scratch.floats = work;
+            Ok(())
+        })
     }
-}
 
-/// The neighbors that some models share.
-#[derive(Debug)]
-struct Table<'a> {
-    neighbors: &'a [(f64, u32)],
-    members: &'a [usize],
-    weighting: Weighting,
-}
-
-impl Table<'_> {
-    /// Equations (1) and (2) for one column of labels.
-    fn average(&self, labels: &[f64], variance: &[f64], mean: &mut [f64], se: &mut [f64]) {
-        let n_models = mean.len();
-        for &model in self.members {
-            mean[model] = 0.0;
-            se[model] = 0.0;
-        }
-        let weighted = || {
-            self.neighbors.iter().map(|&(similarity, row)| {
-                let row = row as usize * n_models;
-                (self.weighting.weight(similarity), &labels[row..row + n_models])
+    fn held_out(&self, history: &History) -> EstimateTable {
+        let mut table = EstimateTable::zeros(history.len(), history.models().len());
+        table
+            .fill(|mut out| {
+                self.blocks(history.queries(), true, &mut out, |near, out| self.average(near, out))
             })
+            .expect("the fit has checked every embedding");
+        table
+    }
+
+    /// The same for several numbers of neighbors, none above its own, which are found once.
+    fn held_out_each(&self, history: &History, ks: &[usize]) -> Vec<EstimateTable> {
+        let n_models = history.models().len();
+        let mut order: Vec<usize> = (0..ks.len()).collect();
+        order.sort_by_key(|&at| Reverse(ks[at]));
+        let mut wide = EstimateTable::zeros(history.len(), ks.len() * n_models);
+        wide.fill(|mut out| {
+            self.blocks(history.queries(), true, &mut out, |near, out| {
+                for &at in &order {
+                    for set in 0..self.labels.members.len() {
+                        near.scratch.child(set).scored.truncate(ks[at]);
+                    }
+                    let near = Near {
+                        query: near.query,
+                        own: near.own,
+                        scratch: &mut *near.scratch,
+                        work: &mut *near.work,
+                    };
+                    self.average(near, &mut out.rows(n_models, at, at + 1));
+                }
+            })
+        })
+        .expect("the fit has checked every embedding");
+        let column = |all: &[f64], out: &mut [f64], at: usize| {
+            let rows = all.chunks_exact(ks.len() * n_models).zip(out.chunks_exact_mut(n_models));
+            rows.for_each(|(all, out)| out.copy_from_slice(&all[at * n_models..][..n_models]));
         };
-        let (mut total, mut squares) = (0.0, 0.0);
-        for (weight, row) in weighted() {
-            total += weight;
-            squares += weight * weight;
-            for &model in self.members {
-                mean[model] += weight * row[model];
+        let narrow = |at: usize| {
+            let mut table = EstimateTable::zeros(history.len(), n_models);
+            let all = wide.view();
+            table.fill(|out| {
+                column(all.quality, out.quality, at);
+                column(all.quality_se, out.quality_se, at);
+                column(all.cost, out.cost, at);
+                column(all.cost_se, out.cost_se, at);
+            });
+            table
+        };
+        (0..ks.len()).map(narrow).collect()
+    }
+
+    /// Plain means for every row of the history, the row left out.
+    fn left_out(&self, history: &History) -> LeftOut {
+        let blank = || vec![f64::NAN; history.len() * history.models().len()];
+        let mut left_out =
+            LeftOut { quality: blank(), effective: blank(), cost: blank(), log_cost: blank() };
+        // The columns of an estimate, lent for what else there is to know.
+        let mut out = EstimatesMut {
+            quality: &mut left_out.quality,
+            quality_se: &mut left_out.effective,
+            cost: &mut left_out.cost,
+            cost_se: &mut left_out.log_cost,
+        };
+        self.blocks(history.queries(), true, &mut out, |mut near, out| {
+            for (set, members) in self.labels.members.iter().enumerate() {
+                let Some(near) = near.of(set, &self.weigher) else { continue };
+                near.mean(&self.labels.quality, members, out.quality);
+                near.mean(&self.labels.cost, members, out.cost);
+                for &model in members {
+                    out.quality_se[model] = near.effective();
+                    let logs = self.log_costs.as_ref().filter(|logs| !logs.was_free(model));
+                    if let Some(logs) = logs {
+                        near.mean(&logs.table, &[model], out.cost_se);
+                        out.cost_se[model] = logs.within_range(model, out.cost_se[model]);
+                    }
+                }
+            }
+        })
+        .expect("the fit has checked every embedding");
+        left_out
+    }
+
+    /// The estimates of one query, from its neighbors.
+    fn average(&self, mut near: Near<'_>, out: &mut EstimatesMut<'_>) {
+        let own = near.own;
+        for (set, members) in self.labels.members.iter().enumerate() {
+            let Some(near) = near.of(set, &self.weigher) else {
+                let own = own.expect("every model has a label, and only one row is left out");
+                self.know_nothing(own, members, out);
+                continue;
+            };
+            self.scores(&near, own, members, out);
+            self.costs(&near, own, members, out);
+            if let (Some(logs), Some(choice)) = (&self.log_costs, &self.choices.log_cost) {
+                self.costs_by_log(&near, own, logs, choice, members, out);
             }
         }
-        for &model in self.members {
-            mean[model] /= total;
+    }
+
+    /// For models whose only label is left out.
+    fn know_nothing(&self, own: usize, members: &[usize], out: &mut EstimatesMut<'_>) {
+        for &model in members {
+            out.quality[model] = 0.5;
+            out.quality_se[model] = 0.5;
+            out.cost[model] = self.labels.cost[own * self.labels.models.len() + model];
+            out.cost_se[model] = out.cost[model];
         }
-        for (weight, row) in weighted() {
-            for &model in self.members {
-                se[model] += weight * (row[model] - mean[model]).powi(2);
+    }
+
+    fn scores(
+        &self,
+        near: &Neighborhood<'_>,
+        own: Option<usize>,
+        members: &[usize],
+        out: &mut EstimatesMut<'_>,
+    ) {
+        let labels = &self.labels;
+        let (mean, se) = (&mut *out.quality, &mut *out.quality_se);
+        near.mean(&labels.quality, members, mean);
+        near.standard_error(&labels.quality, &labels.quality_variance, members, mean, se);
+        let global = global(&labels.quality_means, &labels.quality, mean.len(), own);
+        self.choices.quality.apply(near.effective(), members, global, mean, se);
+        if self.extrapolates() {
+            for &model in members {
+                mean[model] = mean[model].clamp(0.0, 1.0);
             }
         }
-        let effective = total * total / squares;
-        for &model in self.members {
-            let spread = se[model] / total + variance[model] / effective;
-            se[model] = (spread / effective).sqrt();
+    }
+
+    fn costs(
+        &self,
+        near: &Neighborhood<'_>,
+        own: Option<usize>,
+        members: &[usize],
+        out: &mut EstimatesMut<'_>,
+    ) {
+        let labels = &self.labels;
+        let (mean, se) = (&mut *out.cost, &mut *out.cost_se);
+        let n_models = mean.len();
+        near.mean(&labels.cost, members, mean);
+        near.standard_error(&labels.cost, &labels.cost_variance, members, mean, se);
+        let global = global(&labels.cost_means, &labels.cost, n_models, own);
+        self.choices.cost.apply(near.effective(), members, global, mean, se);
+        if self.extrapolates() {
+            for &model in members {
+                let own = own.map_or(f64::NAN, |row| labels.cost[row * n_models + model]);
+                mean[model] = mean[model].max(COST_FLOOR * self.lowest.without(model, own));
+            }
         }
+    }
+
+    /// Equation (8), in the place of what the costs themselves say, but for models that were
+    /// free once.
+    fn costs_by_log(
+        &self,
+        near: &Neighborhood<'_>,
+        own: Option<usize>,
+        logs: &LogCosts,
+        (pull, smear): &(Pull, Vec<f64>),
+        members: &[usize],
+        out: &mut EstimatesMut<'_>,
+    ) {
+        let n_models = self.labels.models.len();
+        let global = global(&logs.means, &logs.table, n_models, own);
+        for &model in members.iter().filter(|&&model| !logs.was_free(model)) {
+            let (member, mean, se) = (&[model], &mut *out.cost, &mut *out.cost_se);
+            near.mean(&logs.table, member, mean);
+            near.standard_error(&logs.table, &logs.variance, member, mean, se);
+            mean[model] = logs.within_range(model, mean[model]);
+            pull.apply(near.effective(), member, &global, mean, se);
+            mean[model] = smear[model] * mean[model].exp();
+            se[model] *= mean[model];
+        }
+    }
+
+    /// Whether a mean may lie beyond the labels.
+    fn extrapolates(&self) -> bool {
+        self.weigher.weighting() == Weighting::Linear
+    }
+}
+
+/// A query, its neighbors, and a buffer.
+struct Near<'a> {
+    query: &'a [f32],
+    /// The row that was left out.
+    own: Option<usize>,
+    /// The neighbors in each set of rows.
+    scratch: &'a mut Scratch,
+    work: &'a mut Vec<f64>,
+}
+
+impl Near<'_> {
+    /// The neighbors in one set of rows, weighted; `None` where it has none.
+    fn of(&mut self, set: usize, weigher: &Weigher) -> Option<Neighborhood<'_>> {
+        let neighbors = self.scratch.child(set).scored.as_slice();
+        if neighbors.is_empty() {
+            return None;
+        }
+        let weights = weigher.weigh(self.query, neighbors, self.work);
+        Some(Neighborhood::new(neighbors, weights))
     }
 }
 
@@ -288,11 +468,15 @@ impl Estimator for KnnEstimator {
 
     fn grow(&self, history: &History) -> Result<Box<dyn Estimator>, FitError> {
         check_models(&self.labels.models, history)?;
+        let labels = Labels::new(history);
         Ok(Box::new(Self {
             index: self.index.grow(history)?,
-            labels: Labels::new(history),
+            lowest: Lowest::new(&labels.cost, labels.models.len()),
+            weigher: Weigher::new(self.weigher.weighting(), history)?,
+            log_costs: self.log_costs.as_ref().map(|_| LogCosts::new(&labels)),
+            labels,
+            choices: self.choices.clone(),
             k: self.k,
-            weighting: self.weighting,
         }))
     }
 
@@ -300,10 +484,15 @@ impl Estimator for KnnEstimator {
         &self,
         query: Query<'_>,
         scratch: &mut Scratch,
-        out: EstimatesMut<'_>,
+        mut out: EstimatesMut<'_>,
     ) -> Result<(), EstimateError> {
         self.index.nearest_into(query, self.k, &self.labels.sets, None, scratch)?;
-        self.average(scratch, None, out);
+        let mut work = std::mem::take(&mut scratch.floats);
+        self.average(
+            Near { query: query.embedding, own: None, scratch, work: &mut work },
+            &mut out,
+        );
+        scratch.floats = work;
         Ok(())
     }
 
@@ -314,7 +503,7 @@ impl Estimator for KnnEstimator {
         mut out: EstimatesMut<'_>,
     ) -> Result<(), EstimateError> {
         check_queries(queries, self.dim())?;
-        self.blocks(queries, false, &mut out)
+        self.blocks(queries, false, &mut out, |near, out| self.average(near, out))
     }
 }
 

@@ -23,6 +23,9 @@ pub(crate) struct Labels {
     /// The models labelled on exactly the rows of a set, ascending. Every model is in
     /// one of the lists; a history without gaps has one list.
     pub(crate) members: Vec<Vec<usize>>,
+    /// Means of each model's scores, and of its costs in USD.
+    pub(crate) quality_means: Means,
+    pub(crate) cost_means: Means,
     /// Variance of each model's score, shrunk: see [`shrunk`].
     pub(crate) quality_variance: Vec<f64>,
     /// Variance of each model's cost, shrunk, in USD^2.
@@ -59,6 +62,8 @@ impl Labels {
         Self {
             models: history.models().clone(),
             n_rows,
+            quality_means: Means::new(&quality, n_models),
+            cost_means: Means::new(&cost, n_models),
             quality_variance: variance(&quality, &|_| QUALITY_PRIOR),
             cost_variance: variance(&cost, &|mean| mean * mean),
             quality,
@@ -73,6 +78,64 @@ impl Labels {
     /// The rows of a set from `first` on, ascending.
     pub(crate) fn rows_of(&self, set: usize, first: usize) -> Vec<usize> {
         (first..self.n_rows).filter(|&row| self.sets.contains(set, row)).collect()
+    }
+}
+
+/// Sums of each model's labels, to take means with or without one of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Means {
+    sums: Vec<f64>,
+    counts: Vec<f64>,
+}
+
+impl Means {
+    /// Of a table that is row-major `(n_rows, n_models)`, NaN for a gap.
+    pub(crate) fn new(table: &[f64], n_models: usize) -> Self {
+        let sum =
+            |model| column(table, n_models, model).fold((0.0, 0.0), |(s, n), y| (s + y, n + 1.0));
+        let (sums, counts) = (0..n_models).map(sum).unzip();
+        Self { sums, counts }
+    }
+
+    /// The mean label; NaN for a model that has none.
+    pub(crate) fn mean(&self, model: usize) -> f64 {
+        self.sums[model] / self.counts[model]
+    }
+
+    /// The mean of the other labels; of all where `label` is a gap. NaN where there is none.
+    pub(crate) fn without(&self, model: usize, label: f64) -> f64 {
+        if label.is_nan() {
+            return self.mean(model);
+        }
+        (self.sums[model] - label) / (self.counts[model] - 1.0)
+    }
+
+    /// How many labels.
+    pub(crate) fn count(&self, model: usize) -> f64 {
+        self.counts[model]
+    }
+}
+
+/// The lowest label of each model, and the lowest of its others.
+#[derive(Clone, Debug)]
+pub(crate) struct Lowest(Vec<[f64; 2]>);
+
+impl Lowest {
+    /// Of a table that is row-major `(n_rows, n_models)`, NaN for a gap.
+    pub(crate) fn new(table: &[f64], n_models: usize) -> Self {
+        let two = |model| {
+            column(table, n_models, model).fold([f64::INFINITY; 2], |[first, second], label| {
+                [first.min(label), second.min(first.max(label))]
+            })
+        };
+        Self((0..n_models).map(two).collect())
+    }
+
+    /// The lowest of the labels other than `label`, of which there is at least one; of all
+    /// where `label` is a gap.
+    pub(crate) fn without(&self, model: usize, label: f64) -> f64 {
+        let [first, second] = self.0[model];
+        if label <= first { second } else { first }
     }
 }
 
@@ -96,6 +159,6 @@ pub(crate) fn shrunk(squares: f64, n: f64, prior: f64) -> f64 {
 }
 
 /// The labels of one model, gaps left out.
-fn column(table: &[f64], n_models: usize, model: usize) -> impl Iterator<Item = f64> {
+pub(crate) fn column(table: &[f64], n_models: usize, model: usize) -> impl Iterator<Item = f64> {
     table.iter().skip(model).step_by(n_models).copied().filter(|label| !label.is_nan())
 }

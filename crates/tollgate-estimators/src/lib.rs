@@ -35,13 +35,17 @@
 //!
 //! # What is here
 //!
-//! * [`Knn`]: means of the nearest labelled prompts, found by an [`Index`].
+//! * [`Knn`]: means of the nearest labelled prompts, found by an [`Index`]; or the plane
+//!   through them, means drawn toward those of all prompts, means of log costs.
 //! * [`ExactScan`]: the index that looks at every row; with the feature `kd-tree`, `KdTree`
 //!   looks at fewer. [`Hnsw`]: the index that follows a graph, approximate, for large
 //!   histories. [`Lsh`]: the index that looks at rows that hash alike, approximate too,
 //!   its recall chosen. With the feature `hora`, `HoraIndex`, for comparison.
-//! * [`Ridge`]: linear in the embedding, its penalty chosen by exact leave-one-out.
-//! * [`Blend`]: weighted means of other recipes; [`Blend::tollgate`] is the default one.
+//! * [`Ridge`]: linear in the embedding, its penalties chosen by exact leave-one-out.
+//! * [`KernelRidge`]: smooth in the embedding, by kernels at landmarks.
+//! * [`Trained`]: logistic heads for scores and linear ones for log costs.
+//! * [`Blend`]: weighted means of other recipes.
+//! * [`Auto`]: the default one; picks parts and weights on the history, and says why.
 
 mod auto;
 mod blend;
@@ -52,8 +56,10 @@ mod kernel_ridge;
 mod kmeans;
 mod knn;
 mod labels;
+mod log_costs;
 mod regression;
 mod ridge;
+mod trained;
 mod vector;
 
 pub use auto::Auto;
@@ -62,12 +68,13 @@ pub use calibration::coverage;
 #[cfg(feature = "kd-tree")]
 pub use index::KdTree;
 pub use index::{
-    Capabilities, ExactScan, Hnsw, HnswConfig, HnswFileError, HnswRecipe, Index, Lsh, LshConfig,
-    LshFamily, LshRecipe, LshReport, RowSets,
+    Capabilities, ExactScan, Hnsw, HnswConfig, HnswFileError, HnswRecipe, Index, IndexKind, Lsh,
+    LshConfig, LshFamily, LshRecipe, LshReport, RowSets,
 };
 #[cfg(feature = "hora")]
 pub use index::{HoraConfig, HoraIndex, HoraRecipe};
 pub use kernel_ridge::{KernelRidge, KernelRidgeConfig};
-pub use knn::{Knn, KnnConfig, KnnEstimator, Weighting};
+pub use knn::{CostDomain, Knn, KnnConfig, KnnEstimator, Shrinkage, Weighting};
 pub use regression::RegressionEstimator;
 pub use ridge::{Ridge, RidgeConfig};
+pub use trained::{Trained, TrainedConfig, TrainedEstimator};

@@ -46,6 +46,80 @@ pub fn check(recipe: &dyn Fit) {
     refuses_to_fit(recipe);
 }
 
+/// What a grown snapshot answers, beyond what is promised by all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Growth {
+    /// Bit for bit what a fit of the longer history does: nothing was chosen on the shorter.
+    AsFitted,
+    /// What comes of the choices that were made on the shorter history.
+    ChoicesStay,
+}
+
+/// Grows snapshots by more prompts: they know of them, always the same, while the old
+/// ones answer as before, to other threads too, and refuse what is no longer history.
+///
+/// # Panics
+/// When the recipe breaks a promise.
+pub fn check_growth(recipe: &dyn Fit, growth: Growth) {
+    for case in cases() {
+        let context = format!("{} on {}, grown", recipe.name(), case.name);
+        let history = &case.history;
+        let more = table(31, |row, model| row % 7 != model);
+        let longer = history
+            .append(&more.embeddings, more.quality, more.cost)
+            .expect("the table is made to be valid");
+        let old = fit(recipe, history);
+        let before = overwrites_everything(old.as_ref(), &context);
+        let grown = grow_while_read(old.as_ref(), &longer, &before, &context);
+        let after = overwrites_everything(old.as_ref(), &context);
+        same_bits(before.view(), after.view(), &format!("the old snapshot of {context}"));
+        assert_eq!((grown.models(), grown.dim()), (history.models(), DIM), "shape of {context}");
+        let estimates = overwrites_everything(grown.as_ref(), &context);
+        is_sane(estimates.view(), &context);
+        let again = old.grow(&longer).expect("a longer history is learned from");
+        let again = overwrites_everything(again.as_ref(), &context);
+        same_bits(estimates.view(), again.view(), &format!("{context} again"));
+        if growth == Growth::AsFitted {
+            let fitted = overwrites_everything(fit(recipe, &longer).as_ref(), &context);
+            same_bits(estimates.view(), fitted.view(), &format!("{context} or fitted"));
+        }
+        refuses_to_grow(grown.as_ref(), history, &context);
+    }
+}
+
+/// Grows a snapshot while two threads ask it.
+fn grow_while_read(
+    old: &dyn Estimator,
+    longer: &History,
+    before: &EstimateTable,
+    context: &str,
+) -> Box<dyn Estimator> {
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let now = overwrites_everything(old, context);
+                same_bits(before.view(), now.view(), &format!("a reader beside {context}"));
+            });
+        }
+        old.grow(longer).expect("a longer history is learned from")
+    })
+}
+
+/// A shorter history, one of another dimension, and one of other models.
+fn refuses_to_grow(grown: &dyn Estimator, shorter: &History, context: &str) {
+    let longest = || table(200, |_, _| true);
+    let others = longest().history(&["x", "y", "z"]);
+    let Table { mut embeddings, quality, cost } = longest();
+    embeddings.truncate(quality.len() / NAMES.len() * (DIM - 1));
+    let models = Models::new(NAMES).expect("the names differ");
+    let narrow = History::new(models, DIM - 1, embeddings, quality, cost);
+    let narrow = narrow.expect("the table is made to be valid");
+    for history in [shorter, &narrow, &others] {
+        let error = grown.grow(history).map(drop);
+        assert!(matches!(error, Err(FitError::Grown { .. })), "{context}, refuses: {error:?}");
+    }
+}
+
 struct Case {
     name: &'static str,
     history: History,

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::{Fit, Policy, Solver};
-use tollgate_estimators::{Auto, Blend, BlendWeights, KernelRidgeConfig, KnnConfig, RidgeConfig};
+use tollgate_estimators::{
+    Auto, Blend, BlendWeights, KernelRidgeConfig, KnnConfig, RidgeConfig, TrainedConfig,
+};
 use tollgate_policies::{
     BatchSplitConfig, Greedy, GreedyBy, HistoryPricesConfig, PrefixPricesConfig, Random,
 };
@@ -66,6 +68,7 @@ enum EstimatorSlot {
 }
 
 const KNN_5: &str = "knn:k=5";
+const TRAINED: &str = "trained";
 
 /// Every policy, in the order of tables: the baselines, the published, our own.
 pub const POLICIES: &[Preset] = &[
@@ -101,6 +104,20 @@ pub const POLICIES: &[Preset] = &[
         name: "knn-cost",
         summary: "greedy-cost on exact neighbors",
         estimator: EstimatorSlot::Pinned(KNN_5),
+        uses_solver: false,
+        make: |spec, _| greedy(spec, GreedyBy::Budget),
+    },
+    Preset {
+        name: "trained-perf",
+        summary: "greedy-perf on trained heads",
+        estimator: EstimatorSlot::Pinned(TRAINED),
+        uses_solver: false,
+        make: |spec, _| greedy(spec, GreedyBy::Quality),
+    },
+    Preset {
+        name: "trained-cost",
+        summary: "greedy-cost on trained heads",
+        estimator: EstimatorSlot::Pinned(TRAINED),
         uses_solver: false,
         make: |spec, _| greedy(spec, GreedyBy::Budget),
     },
@@ -154,7 +171,7 @@ const ESTIMATOR: &str = "estimator";
 const SOLVER: &str = "solver";
 
 /// The names of all estimators.
-pub const ESTIMATORS: &[&str] = &["knn", "ridge", "kernel-ridge", "blend", "auto"];
+pub const ESTIMATORS: &[&str] = &["knn", "ridge", "kernel-ridge", "trained", "blend", "auto"];
 
 /// The names of all solvers.
 pub const SOLVERS: &[&str] = &["cutting-plane"];
@@ -215,6 +232,10 @@ pub fn estimator(spec: &Spec) -> Result<Arc<dyn Fit>, SpecError> {
         }
         "auto" => {
             spec.config(ESTIMATOR).map(|NoParams {}| Arc::new(Auto::default()) as Arc<dyn Fit>)
+        }
+        "trained" => {
+            let config: TrainedConfig = spec.config(ESTIMATOR)?;
+            Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
         }
         "blend" => {
             let BlendParams { k, weights } = spec.config(ESTIMATOR)?;

@@ -42,11 +42,10 @@ fn a_world_of_sectors_takes_neighbors_or_kernels() {
 #[test]
 fn little_is_given_up_for_fewer_parts() {
     let history = world(500, |angle| 0.5 + 0.3 * (3.0 * angle).sin());
-    let tables: Vec<EstimateTable> = Auto::default()
-        .parts
-        .iter()
-        .map(|part| part.held_out(&history, Seed(0)).unwrap())
-        .collect();
+    let mut tables = knn::held_out_each(&history, &NEIGHBORS).unwrap();
+    for other in Auto::default().others {
+        tables.push(other.held_out(&history, Seed(0)).unwrap());
+    }
     let losses = Losses::new(&history, &tables);
     let picked = Picked::new(&losses);
     let all = losses.supports().pop().unwrap();

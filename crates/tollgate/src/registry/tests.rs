@@ -30,6 +30,8 @@ fn every_preset_composes_by_name() {
     greedy-cost | greedy-cost | knn(k=5) | -
     knn-perf | greedy-perf | knn(k=5) | -
     knn-cost | greedy-cost | knn(k=5) | -
+    trained-perf | greedy-perf | trained | -
+    trained-cost | greedy-cost | trained | -
     batch-split | batch-split | knn(k=5) | cutting-plane
     port-reference | port-reference | knn(k=5) | cutting-plane
     port | port | knn(k=5) | cutting-plane
@@ -55,6 +57,7 @@ fn pinned_estimators_stay_and_others_give_way() {
         match preset.name {
             "random" => assert_eq!(name, None),
             "knn-perf" | "knn-cost" => assert_eq!(name.as_deref(), Some("knn(k=5)")),
+            "trained-perf" | "trained-cost" => assert_eq!(name.as_deref(), Some("trained")),
             _ => assert_eq!(name.as_deref(), Some("ridge"), "{}", preset.name),
         }
         let takes = name_of(preset, "ridge") == name_of(preset, "knn:k=9");
@@ -76,6 +79,10 @@ fn parameters_reach_the_parts() {
     insta::assert_snapshot!(recipe("blend"), @"blend(ridge+knn(k=40))");
     insta::assert_snapshot!(recipe("blend:k=20,weights=equal"), @"mean(ridge+knn(k=20))");
     insta::assert_snapshot!(recipe("ridge:lambda=3"), @"ridge(lambda=3)");
+    insta::assert_snapshot!(recipe("trained:penalty=3"), @"trained(penalty=3)");
+    insta::assert_snapshot!(recipe("knn:k=40,weighting=linear,index=hnsw,shrinkage=auto,cost_domain=log"), @"knn(k=40,weighting=linear,index=hnsw,shrinkage=auto,cost_domain=log)");
+    insta::assert_snapshot!(recipe("knn:shrinkage=2.5,cost_domain=auto"), @"knn(k=5,shrinkage=2.5,cost_domain=auto)");
+    insta::assert_snapshot!(recipe("knn:shrinkage=none,index=scan"), @"knn(k=5)");
     assert_eq!(composed("batch-split:batch=17", None, None).policy.batch_size(), 17);
     let given = composed("port-reference:prices=[0.5, 0.25]", None, None);
     assert!(format!("{:?}", given.policy).contains("[0.5, 0.25]"), "{:?}", given.policy);
@@ -83,8 +90,8 @@ fn parameters_reach_the_parts() {
 
 #[test]
 fn unknown_names_list_the_known() {
-    insta::assert_snapshot!(refused("prot", None, None), @"no policy is called `prot`; there are random, greedy-perf, greedy-cost, knn-perf, knn-cost, batch-split, port-reference, port, tollgate");
-    insta::assert_snapshot!(refused("port", Some("nearest"), None), @"no estimator is called `nearest`; there are knn, ridge, blend");
+    insta::assert_snapshot!(refused("prot", None, None), @"no policy is called `prot`; there are random, greedy-perf, greedy-cost, knn-perf, knn-cost, trained-perf, trained-cost, batch-split, port-reference, port, tollgate");
+    insta::assert_snapshot!(refused("port", Some("nearest"), None), @"no estimator is called `nearest`; there are knn, ridge, trained, blend");
     insta::assert_snapshot!(refused("port", None, Some("simplicissimus")), @"no solver is called `simplicissimus`; there are cutting-plane");
 }
 
@@ -95,7 +102,8 @@ fn unknown_parameters_list_the_known() {
     insta::assert_snapshot!(refused("port:epsilon=0.1", None, None), @"policy `port`: unknown field `epsilon`, expected one of `eps`, `alpha`, `objective`, `prices`");
     insta::assert_snapshot!(refused("tollgate:evry=5", None, None), @"policy `tollgate`: unknown field `evry`, expected `every` or `gap`");
     insta::assert_snapshot!(refused("batch-split:size=5", None, None), @"policy `batch-split`: unknown field `size`, expected `batch`");
-    insta::assert_snapshot!(refused("port", Some("knn:n=5"), None), @"estimator `knn`: unknown field `n`, expected `k` or `weighting`");
+    insta::assert_snapshot!(refused("port", Some("knn:n=5"), None), @"estimator `knn`: unknown field `n`, expected one of `k`, `weighting`, `index`, `shrinkage`, `cost_domain`");
+    insta::assert_snapshot!(refused("port", Some("trained:lambda=5"), None), @"estimator `trained`: unknown field `lambda`, expected `penalty`");
     insta::assert_snapshot!(refused("port", Some("ridge:k=5"), None), @"estimator `ridge`: unknown field `k`, expected `lambda`");
     insta::assert_snapshot!(refused("port", Some("blend:n=5"), None), @"estimator `blend`: unknown field `n`, expected `k` or `weights`");
     insta::assert_snapshot!(refused("port", None, Some("cutting-plane:gap=1e-3")), @"solver `cutting-plane`: unknown field `gap`, expected one of `smoothing`, `ceiling`, `vertex`");
@@ -112,7 +120,12 @@ fn values_out_of_range_are_named() {
     insta::assert_snapshot!(refused("tollgate:gap=-1.0", None, None), @"policy `tollgate`: `gap` must be finite and >= 0, got -1");
     insta::assert_snapshot!(refused("batch-split:batch=0", None, None), @"policy `batch-split`: `batch` must be >= 1, got 0");
     insta::assert_snapshot!(refused("port", Some("knn:k=0"), None), @"estimator `knn`: `k` must be >= 1, got 0");
-    insta::assert_snapshot!(refused("port", Some("knn:weighting=rank"), None), @"estimator `knn`: unknown variant `rank`, expected `uniform` or `similarity`");
+    insta::assert_snapshot!(refused("port", Some("knn:weighting=rank"), None), @"estimator `knn`: unknown variant `rank`, expected one of `uniform`, `similarity`, `linear`");
+    insta::assert_snapshot!(refused("port", Some("knn:shrinkage=-1"), None), @"estimator `knn`: `shrinkage` must be `none`, `auto`, or finite and >= 0, got -1");
+    insta::assert_snapshot!(refused("port", Some("knn:shrinkage=some"), None), @"estimator `knn`: `shrinkage` is `none`, `auto` or a number of labels");
+    insta::assert_snapshot!(refused("port", Some("knn:index=tree"), None), @"estimator `knn`: unknown variant `tree`, expected one of `scan`, `hnsw`, `kd-tree`");
+    insta::assert_snapshot!(refused("port", Some("knn:cost_domain=eur"), None), @"estimator `knn`: unknown variant `eur`, expected one of `usd`, `log`, `auto`");
+    insta::assert_snapshot!(refused("port", Some("trained:penalty=0"), None), @"estimator `trained`: `penalty` must be finite and > 0, got 0");
     insta::assert_snapshot!(refused("port", Some("ridge:lambda=-1"), None), @"estimator `ridge`: `lambda` must be finite and > 0, got -1");
     insta::assert_snapshot!(refused("port", Some("blend:k=0"), None), @"estimator `blend`: `k` must be >= 1, got 0");
     insta::assert_snapshot!(refused("port", Some("blend:weights=best"), None), @"estimator `blend`: unknown variant `best`, expected `equal` or `learned`");
