@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod conformance;
 mod hnsw;
+#[cfg(feature = "hora")]
+mod hora;
 #[cfg(feature = "kd-tree")]
 mod kd_tree;
 mod lsh;
@@ -13,6 +15,8 @@ use std::fmt;
 use tollgate_core::{EstimateError, FitError, History, Queries, Query, Scratch};
 
 pub use self::hnsw::{Hnsw, HnswConfig, HnswFileError, HnswRecipe};
+#[cfg(feature = "hora")]
+pub use self::hora::{HoraConfig, HoraIndex, HoraRecipe};
 #[cfg(feature = "kd-tree")]
 pub use self::kd_tree::KdTree;
 pub use self::lsh::{Lsh, LshConfig, LshFamily, LshRecipe, LshReport};

@@ -39,7 +39,7 @@
 //! * [`ExactScan`]: the index that looks at every row; with the feature `kd-tree`, `KdTree`
 //!   looks at fewer. [`Hnsw`]: the index that follows a graph, approximate, for large
 //!   histories. [`Lsh`]: the index that looks at rows that hash alike, approximate too,
-//!   its recall chosen.
+//!   its recall chosen. With the feature `hora`, `HoraIndex`, for comparison.
 //! * [`Ridge`]: linear in the embedding, its penalty chosen by exact leave-one-out.
 //! * [`Blend`]: weighted means of other recipes; [`Blend::tollgate`] is the default one.
 
@@ -57,5 +57,7 @@ pub use index::{
     Capabilities, ExactScan, Hnsw, HnswConfig, HnswFileError, HnswRecipe, Index, Lsh, LshConfig,
     LshFamily, LshRecipe, LshReport, RowSets,
 };
+#[cfg(feature = "hora")]
+pub use index::{HoraConfig, HoraIndex, HoraRecipe};
 pub use knn::{Knn, KnnConfig, KnnEstimator, Weighting};
 pub use ridge::{Ridge, RidgeConfig, RidgeEstimator};

@@ -62,6 +62,15 @@ fn lsh_conforms() {
     check(&Subject { build: &build, reload: None });
 }
 
+/// With a beam that is wide for so few rows: see the page of the index for its recall.
+#[cfg(feature = "hora")]
+#[test]
+fn hora_conforms() {
+    let recipe = super::HoraConfig::default().ef(200).build().unwrap();
+    let build = |history: &History| Ok(Box::new(recipe.index(history)?) as Box<dyn Index>);
+    check(&Subject { build: &build, reload: None });
+}
+
 fn check(subject: &Subject<'_>) {
     for (name, rows) in cases() {
         let history = history(rows);
