@@ -6,13 +6,13 @@ use super::hash::{Hasher, Shape, peak, penalty, small, write_unit};
 /// What the work of a probe is worth in rows of a scan, as measured at 384 dimensions.
 pub(super) mod price {
     /// One direction to project on.
-    pub(in super::super) const PROJECTION: f64 = 1.5;
+    pub(in super::super) const PROJECTION: f64 = 3.0;
     /// One bucket to look into.
-    pub(in super::super) const BUCKET: f64 = 2.0;
+    pub(in super::super) const BUCKET: f64 = 5.0;
     /// One row that is found, again or for the first time.
-    pub(in super::super) const VISIT: f64 = 0.15;
+    pub(in super::super) const VISIT: f64 = 0.3;
     /// One row to be scored.
-    pub(in super::super) const ROW: f64 = 4.0;
+    pub(in super::super) const ROW: f64 = 8.0;
 }
 
 /// Reusable buffers of a query; hold no answers from one to the next.

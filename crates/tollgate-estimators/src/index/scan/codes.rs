@@ -45,13 +45,21 @@
 //! large-scale inference with anisotropic vector quantization*, ICML 2020, for scans over
 //! codes; the bounds are those of any filter and refine.
 
+use super::coarse::{Coarse, CoarseQuery};
 use super::kernel::{CHUNK, Chunk, Factors, Kernel, MAX_CHUNKS};
+use super::selection::small;
 
 /// Dimensions that are coded: fewer would mostly be padding, more would break the bound.
 pub(super) const DIMS: std::ops::RangeInclusive<usize> = CHUNK..=CHUNK * MAX_CHUNKS;
 
 /// `16 u` of (3).
-const ROUNDING: f64 = 1.0 / (1 << 20) as f64;
+pub(super) const ROUNDING: f64 = 1.0 / (1 << 20) as f64;
+
+/// From one row in so many on that passes, half bytes cost more than they save.
+const DENSE: usize = 4;
+
+/// Rows whose bounds are asked for at a time, at most.
+const MOST: usize = 256;
 
 /// Adding and subtracting it rounds an `f64` below `2^51` to the nearest integer.
 const ROUND: f64 = 1.5 * (1_u64 << 52) as f64;
@@ -68,11 +76,14 @@ pub(super) struct Codes {
     /// `|e_r|`, rounded up.
     errors: Vec<f32>,
     kernel: Kernel,
+    /// Half as much to read, where that pays.
+    coarse: Option<Coarse>,
 }
 
 /// A coded query.
 #[derive(Clone, Debug)]
 pub(super) struct CodedQuery {
+    coarse: Option<CoarseQuery>,
     factors: Factors,
     /// `t`.
     step: f32,
@@ -90,6 +101,7 @@ impl Codes {
             scales: Vec::new(),
             errors: Vec::new(),
             kernel: Kernel::best(),
+            coarse: Kernel::halves_pay().then(|| Coarse::new(dim)),
         }
     }
 
@@ -100,6 +112,9 @@ impl Codes {
 
     /// Codes the directions of more rows, of which none is zero.
     pub(super) fn extend(&mut self, rows: &[f32], inverse_norms: &[f64]) {
+        if let Some(coarse) = &mut self.coarse {
+            coarse.extend(rows, inverse_norms);
+        }
         self.chunks.reserve(inverse_norms.len() * self.n_chunks);
         for (row, &inverse_norm) in rows.chunks_exact(self.dim).zip(inverse_norms) {
             let peak = peak(row);
@@ -134,7 +149,8 @@ impl Codes {
             word_of(code)
         });
         let factors = Factors::new(self.n_chunks, factors);
-        CodedQuery { factors, step, error: to_f32(square.sqrt() + ROUNDING).next_up() }
+        let coarse = self.coarse.as_ref().map(|coarse| coarse.query(query, inverse_norm));
+        CodedQuery { coarse, factors, step, error: to_f32(square.sqrt() + ROUNDING).next_up() }
     }
 
     /// Overwrites `out` with `upper_r` of the rows from `first` on, using `products`, as
@@ -149,10 +165,44 @@ impl Codes {
         let last = first + out.len();
         let chunks = &self.chunks[first * self.n_chunks..last * self.n_chunks];
         self.kernel.products(chunks, &query.factors, products);
-        let rows = self.scales[first..last].iter().zip(&self.errors[first..last]);
-        for ((upper, (&scale, &error)), &product) in out.iter_mut().zip(rows).zip(&*products) {
-            *upper = query.upper(product, scale, error);
+        let each = (&self.scales[first..last], &self.errors[first..last]);
+        self.kernel.bounds(products, (query.step, query.error), each, out);
+    }
+
+    /// As [`uppers`](Self::uppers), but rows below `floor` may be given the lowest number
+    /// instead, and mostly are, by the half bytes. `passed` is what the last call answered:
+    /// how many rows passed these, or would have had to be asked.
+    pub(super) fn uppers_above(
+        &self,
+        query: &CodedQuery,
+        first: usize,
+        (floor, passed): (f32, usize),
+        products: &mut [i32],
+        out: &mut [f32],
+    ) -> usize {
+        let (Some(coarse), Some(half)) = (&self.coarse, &query.coarse) else {
+            self.uppers(query, first, products, out);
+            return 0;
+        };
+        if passed * DENSE > out.len() || floor == f32::NEG_INFINITY {
+            self.uppers(query, first, products, out);
+            // Asked again before long, as rows change.
+            return passed / 2;
         }
+        coarse.uppers(self.kernel, half, first, products, out);
+        let mut rows = [0; MOST];
+        let passed = self.kernel.passing(out, floor, &mut rows[..out.len()]);
+        let rows = &mut rows[..passed];
+        for row in &mut *rows {
+            *row += small(first);
+        }
+        out.fill(f32::NEG_INFINITY);
+        let mut finer = [0.0; MOST];
+        self.uppers_of(query, rows, &mut products[..passed], &mut finer[..passed]);
+        for (&row, &upper) in rows.iter().zip(&finer) {
+            out[row as usize - first] = upper;
+        }
+        passed
     }
 
     /// As [`uppers`](Self::uppers), of `rows` that need not follow one another.
@@ -191,16 +241,16 @@ impl CodedQuery {
 }
 
 /// The largest magnitude.
-fn peak(vector: &[f32]) -> f64 {
+pub(super) fn peak(vector: &[f32]) -> f64 {
     f64::from(vector.iter().fold(0.0_f32, |peak, x| peak.max(x.abs())))
 }
 
-fn round(x: f64) -> f64 {
+pub(super) fn round(x: f64) -> f64 {
     (x + ROUND) - ROUND
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "rounding is meant, and accounted for")]
-fn to_f32(x: f64) -> f32 {
+pub(super) fn to_f32(x: f64) -> f32 {
     x as f32
 }
 

@@ -34,8 +34,13 @@ impl Selection {
         Self { k, threshold, full: Self::room(k) }
     }
 
+    /// Upper bounds below are out.
+    pub(super) fn threshold(&self) -> f32 {
+        self.threshold
+    }
+
     fn room(kept: usize) -> usize {
-        (4 * kept).max(64)
+        (2 * kept).max(16)
     }
 
     /// Looks at some rows. `gap(row)` is the upper bound less the lower.

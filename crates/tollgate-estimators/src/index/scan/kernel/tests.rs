@@ -67,3 +67,45 @@ proptest! {
         check(&rows, &factors[..dim]);
     }
 }
+
+/// 2 * 15 - 15 = 15 and 2 * 0 - 15 = -15: the sum of 15 * 3 and -15 * -4 is 105, and the
+/// padding of the codes meets factors of 0.
+#[test]
+fn half_products_by_hand() {
+    let row = Chunk([15; CHUNK]);
+    let factors = (0..128).map(|at| [3, -4][usize::from(at >= 64)] * i8::from(at % 64 == 0));
+    let query = Halves::new(1, factors);
+    for kernel in Kernel::all() {
+        let mut out = [0];
+        kernel.half_products(&[row], &query, &mut out);
+        assert_eq!(out, [105], "{kernel:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn halves_are_multiplied_alike(
+        dim in prop::sample::select(vec![1_usize, 64, 127, 128, 384, 4096]),
+        bytes in prop::collection::vec(any::<u8>(), 2 * 4096 / 2),
+        factors in prop::collection::vec(-127_i8..=127, 4096),
+    ) {
+        let n_chunks = dim.div_ceil(128);
+        let (rows, _) = bytes.as_chunks::<CHUNK>();
+        let rows: Vec<Chunk> = rows[..2 * n_chunks.min(32)].iter().map(|&row| Chunk(row)).collect();
+        let query = Halves::new(n_chunks, factors[..dim].iter().copied());
+        let expected = |row: usize| -> i64 {
+            (0..dim)
+                .map(|at| {
+                    let byte = rows[row * n_chunks + at / 128].0[at % 64];
+                    let code = 2 * i64::from(byte >> (4 * (at / 64 % 2)) & 15) - 15;
+                    code * i64::from(factors[at])
+                })
+                .sum()
+        };
+        for kernel in Kernel::all() {
+            let mut out = [0; 2];
+            kernel.half_products(&rows, &query, &mut out);
+            prop_assert_eq!(out.map(i64::from), [expected(0), expected(1)]);
+        }
+    }
+}
