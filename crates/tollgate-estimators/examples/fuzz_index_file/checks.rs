@@ -14,25 +14,25 @@ const NUMBERS: usize = 16;
 const KS: [usize; 2] = [3, 1000];
 
 /// Similarities, as bits, and rows.
-pub type Answers = Vec<Vec<(u64, u32)>>;
+pub(crate) type Answers = Vec<Vec<(u64, u32)>>;
 
 /// A valid file, and what the index in it answers.
 #[derive(Debug)]
-pub struct Original {
-    pub bytes: Vec<u8>,
+pub(crate) struct Original {
+    pub(crate) bytes: Vec<u8>,
     answers: Answers,
 }
 
 /// What became of some bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     Refused,
     Accepted,
 }
 
 /// Small indexes of several shapes: of no row and of one, of copies, with layers above the
 /// lowest, of more than one cache line a row.
-pub fn originals() -> Vec<Original> {
+pub(crate) fn originals() -> Vec<Original> {
     let shapes = [(0, 3, 4), (1, 3, 4), (40, 3, 4), (300, 3, 2), (260, 5, 8), (200, 70, 3)];
     shapes.into_iter().map(|(n_rows, dim, m)| original(n_rows, dim, m)).collect()
 }
@@ -55,7 +55,7 @@ fn original(n_rows: usize, dim: usize, m: usize) -> Original {
 }
 
 /// Makes both checksums fit.
-pub fn reseal(bytes: &mut [u8]) {
+pub(crate) fn reseal(bytes: &mut [u8]) {
     if bytes.len() < HEADER + 4 {
         return;
     }
@@ -70,7 +70,8 @@ pub fn reseal(bytes: &mut [u8]) {
 ///
 /// # Panics
 /// When something does not hold: that is what it is for.
-pub fn check(bytes: &[u8], resealed: bool, original: &Original, path: &Path) -> Outcome {
+#[expect(clippy::panic, reason = "that is how a finding is reported")]
+pub(crate) fn check(bytes: &[u8], resealed: bool, original: &Original, path: &Path) -> Outcome {
     fs::write(path, bytes).expect("the directory can be written to");
     let (loaded, opened) = match (Hnsw::load(bytes), Hnsw::open(path)) {
         (Ok(loaded), Ok(opened)) => (loaded, opened),

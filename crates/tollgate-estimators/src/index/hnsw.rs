@@ -15,7 +15,7 @@
 //! nearer to one already chosen than to the node itself.
 //!
 //! Cost: about `O(d log n)` a query, `O(n d log n)` a build; a node takes `5 d + 8 m`
-//! bytes.
+//! bytes, in memory or in a file that is mapped into it.
 //!
 //! # Departures from the paper
 //!
@@ -29,9 +29,11 @@
 //!   be linked to from elsewhere.
 //! * **Ties** go to the lower node, so that there is one answer.
 //! * **Copies share a node.** Links among hundreds of equal vectors would lead nowhere else.
-//! * **Two distances.** A query walks in bytes, a quarter of the memory, and scores the
-//!   nearest by the canonical product. Where the whole beam is closer together than the
-//!   bytes can tell, it walks again in `f32`. The graph is always built in `f32`.
+//! * **Two distances.** Walks are in bytes, a quarter of the memory; what they find is
+//!   measured in `f32`, of which a query's nearest are scored by the canonical product and
+//!   an insertion's links are chosen. Where bytes cannot tell what is in the beam from what
+//!   is beyond it, the walk goes on from there in `f32`. How far bytes are off is measured:
+//!   four standard deviations of the largest rounding error of all nodes.
 //! * **Exact where that is no dearer.** A graph, or the nodes of a set of rows, of fewer
 //!   than eight times the beam is scanned. A larger set is found by a beam wider in
 //!   proportion, wider still if that is not enough, and scanned at last.

@@ -9,7 +9,7 @@ use super::graph::TOP;
 use super::kernel::{Coarse, Fine, Metric, encode_query};
 use super::nodes::small;
 use super::walk::{Walker, distance_of, key, node_of};
-use super::{Buffers, Hnsw};
+use super::{Buffers, Hnsw, HnswRecipe};
 
 /// Nodes a batch, at most; and at most one for every `SHARE` that are linked already.
 const BATCH: usize = 512;
@@ -109,18 +109,17 @@ impl Hnsw {
     }
 
     /// Leaves the nearest of a layer in the walker's beam: found in bytes, measured in
-    /// `f32`. Where bytes may have missed some of the nearer half, looks for them in `f32`.
+    /// `f32`. Where bytes may have missed one that is nearer than as many as there are to
+    /// be links, looks for it in `f32`.
     fn gather(&self, layer: u8, walker: &mut Walker, coarse: &Coarse<'_>, fine: &Fine<'_>) {
-        let (width, n_nodes) = (self.recipe.ef_construction, self.graph.len());
-        let layer = self.graph.layer(layer);
+        let HnswRecipe { m, ef_construction: width, .. } = self.recipe;
+        let (layer, blur) = (self.graph.layer(layer), self.nodes.coarseness());
         walker.remeasure(coarse);
-        walker.walk(layer, n_nodes, width, coarse);
-        let full = walker.beam.len() == width;
-        let reach = walker.beam.last().map_or(0.0, |&last| f64::from(distance_of(last)));
+        let reach = walker.walk(layer, width, blur, coarse);
         walker.remeasure(fine);
-        let middle = f64::from(distance_of(walker.beam[walker.beam.len() / 2]));
-        if full && middle + self.nodes.coarseness() > reach {
-            walker.walk(layer, n_nodes, width, fine);
+        let farthest = walker.beam[m.min(walker.beam.len() - 1)];
+        if f64::from(distance_of(farthest)) + blur > reach {
+            walker.walk(layer, width, 0.0, fine);
         }
     }
 

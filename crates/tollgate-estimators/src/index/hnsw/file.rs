@@ -300,7 +300,7 @@ impl Hnsw {
         // One byte more than there should be is enough to see that there are too many.
         let rest = Header::parse(&header)?.layout()?.checksum + CRC + 1 - HEADER;
         let bytes = Bytes::read(header.chain(from.take(rest as u64)))?;
-        Self::of_bytes(Arc::new(bytes))
+        Self::of_bytes(&Arc::new(bytes))
     }
 
     /// Maps a file that [`save`](Self::save) has written into memory. Vectors, codes and
@@ -316,11 +316,11 @@ impl Hnsw {
     /// As [`load`](Self::load).
     pub fn open(path: &Path) -> Result<Self, HnswFileError> {
         let bytes = Bytes::map(&File::open(path)?)?;
-        Self::of_bytes(Arc::new(bytes))
+        Self::of_bytes(&Arc::new(bytes))
     }
 
     /// Checks everything.
-    fn of_bytes(bytes: Arc<Bytes>) -> Result<Self, HnswFileError> {
+    fn of_bytes(bytes: &Arc<Bytes>) -> Result<Self, HnswFileError> {
         let all = bytes.all();
         let header = Header::parse(all)?;
         let layout = header.layout()?;
@@ -336,12 +336,12 @@ impl Hnsw {
         check("payload", payload, *checksum)?;
         let Header { recipe, seed, dim, n_nodes, n_upper, .. } = header;
         let (stride, m) = (header.stride(), recipe.m);
-        let vectors = Rows::of_file(part(&bytes, layout.vectors)?, stride, n_nodes);
-        let codes = Rows::of_file(part(&bytes, layout.codes)?, stride, n_nodes);
-        let base = Rows::of_file(part(&bytes, layout.base)?, 2 * m, n_nodes);
-        let upper = Rows::of_file(part(&bytes, layout.upper)?, m, n_upper);
-        let node_of_row = part(&bytes, layout.node_of_row)?;
-        let levels = part(&bytes, layout.levels)?;
+        let vectors = Rows::of_file(part(bytes, layout.vectors)?, stride, n_nodes);
+        let codes = Rows::of_file(part(bytes, layout.codes)?, stride, n_nodes);
+        let base = Rows::of_file(part(bytes, layout.base)?, 2 * m, n_nodes);
+        let upper = Rows::of_file(part(bytes, layout.upper)?, m, n_upper);
+        let node_of_row = part(bytes, layout.node_of_row)?;
+        let levels = part(bytes, layout.levels)?;
         if let Some(level) = levels.values().iter().find(|&&level| level > TOP) {
             return Err(invalid(format!("a node of level {level}")));
         }

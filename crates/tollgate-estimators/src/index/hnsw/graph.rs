@@ -76,7 +76,7 @@ impl Graph {
     /// One layer, to be walked on.
     pub(super) fn layer(&self, layer: u8) -> Layer<'_> {
         let rows = if layer == 0 { &self.base } else { &self.upper };
-        Layer { rows: rows.view(), starts: &self.upper_starts, layer }
+        Layer { rows: rows.view(), starts: &self.upper_starts, number: layer }
     }
 
     /// Replaces the links of a node on a layer.
@@ -137,16 +137,21 @@ impl Graph {
 pub(super) struct Layer<'a> {
     rows: View<'a, u32>,
     starts: &'a [usize],
-    layer: u8,
+    number: u8,
 }
 
 impl<'a> Layer<'a> {
+    /// Nodes of the graph, on this layer or not.
+    pub(super) fn n_nodes(self) -> usize {
+        self.starts.len()
+    }
+
     /// All slots of a node: its links, then [`NONE`]s.
     #[inline]
     pub(super) fn slots(self, node: u32) -> &'a [u32] {
-        match self.layer {
+        match self.number {
             0 => self.rows.row(node as usize),
-            layer => self.rows.row(self.starts[node as usize] + usize::from(layer) - 1),
+            number => self.rows.row(self.starts[node as usize] + usize::from(number) - 1),
         }
     }
 

@@ -13,7 +13,7 @@ pub(super) const MOST_ROWS: usize = 1 << 31;
 const LAST: u32 = u32::MAX;
 
 /// How many standard deviations the bytes are trusted not to be off by.
-const CERTAINTY: f64 = 6.0;
+const CERTAINTY: f64 = 4.0;
 
 /// The vectors, each once.
 #[derive(Clone, Debug)]
@@ -89,7 +89,7 @@ impl Nodes {
         })
     }
 
-    /// How far apart two distances in bytes must be to be told apart: six standard
+    /// How far a distance in bytes is off, but for one in thousands: four standard
     /// deviations of the product of a rounding error with a unit vector in a direction
     /// that has nothing to do with it.
     pub(super) fn coarseness(&self) -> f64 {

@@ -10,6 +10,10 @@ use crate::vector::{dot, dot_f32_error};
 /// beam, the scan is no dearer.
 const SCAN: usize = 8;
 
+/// How much wider than in `f32` a beam in bytes is. On two fresh sets of 100,000 clustered
+/// rows a beam of 50 in bytes missed 79 of 40,000 neighbors, and one of 70 missed 42.
+const WIDER: [usize; 2] = [7, 5];
+
 /// What is looked for.
 #[derive(Debug)]
 pub(super) struct Wanted<'a> {
@@ -101,7 +105,7 @@ impl Search<'_> {
         scored: &mut Vec<(f64, u32)>,
     ) {
         scored.clear();
-        let Hnsw { graph, nodes, recipe, .. } = self.index;
+        let Hnsw { nodes, recipe, .. } = self.index;
         if wanted.k == 0 || in_set == 0 {
             return;
         }
@@ -110,15 +114,7 @@ impl Search<'_> {
         let mut width = least.saturating_mul(self.index.n_rows_per(in_set));
         let candidates = in_set.min(nodes.len());
         while width < nodes.len() && width.saturating_mul(SCAN) < candidates {
-            self.walker.descend(graph, 0, &self.coarse);
-            self.walker.walk(graph.layer(0), graph.len(), width, &self.coarse);
-            if let Some(reach) = self.reach(wanted, nodes.coarseness(), width) {
-                return self.collect(wanted, reach, scored);
-            }
-            // From where bytes have led to, since they lead no further.
-            self.walker.remeasure(&self.fine);
-            self.walker.walk(graph.layer(0), graph.len(), width, &self.fine);
-            let limit = self.limit(wanted, dot_f32_error(nodes.dim()));
+            let limit = self.walk(wanted, width);
             self.collect(wanted, limit, scored);
             if scored.len() >= wanted.k {
                 return;
@@ -128,8 +124,33 @@ impl Search<'_> {
         self.scan(wanted, scored);
     }
 
-    /// How far the `k` nearest may be, their distances off by at most `error`; infinite
-    /// where there are fewer in the beam.
+    /// Leaves the nearest nodes in the beam, and answers up to which distance they may be
+    /// among the `k` nearest.
+    fn walk(&mut self, wanted: &Wanted<'_>, width: usize) -> f64 {
+        let Hnsw { graph, nodes, .. } = self.index;
+        let (layer, blur) = (graph.layer(0), nodes.coarseness());
+        self.walker.descend(graph, 0, &self.coarse);
+        let wider = width.saturating_mul(WIDER[0]) / WIDER[1];
+        let reach = self.walker.walk(layer, wider, blur, &self.coarse);
+        let limit = self.limit(wanted, blur);
+        if limit <= reach {
+            return limit;
+        }
+        // Measured anew, the beam is as it is, and only what lies beyond it is blurred.
+        let error = dot_f32_error(nodes.dim());
+        self.walker.remeasure(&self.fine);
+        let limit = self.limit(wanted, error);
+        if limit + blur <= reach {
+            return limit;
+        }
+        // On from where bytes have led to, since they lead no further.
+        self.walker.beam.truncate(width);
+        self.walker.walk(layer, width, 0.0, &self.fine);
+        self.limit(wanted, error)
+    }
+
+    /// How far away the `k` nearest of the beam may be, distances off by at most `error`;
+    /// infinite where there are fewer.
     fn limit(&self, wanted: &Wanted<'_>, error: f64) -> f64 {
         let mut missing = wanted.k;
         for &key in &self.walker.beam {
@@ -140,15 +161,6 @@ impl Search<'_> {
             }
         }
         f64::INFINITY
-    }
-
-    /// [`limit`](Self::limit), if the beam goes beyond it: what is not in it is farther
-    /// away than the `k` nearest.
-    fn reach(&self, wanted: &Wanted<'_>, error: f64, width: usize) -> Option<f64> {
-        let limit = self.limit(wanted, error);
-        let beam = &self.walker.beam;
-        let last = beam.last().map_or(0.0, |&key| f64::from(distance_of(key)));
-        (limit.is_finite() && (beam.len() < width || last > limit)).then_some(limit)
     }
 
     /// Scores the rows of the beam up to a distance and keeps the `k` nearest.

@@ -49,19 +49,23 @@ impl Walker {
         metric.measure(&[entry], &mut self.distances);
         self.beam.push(key(self.distances[0], entry));
         for layer in (layer + 1..=graph.levels[entry as usize]).rev() {
-            self.walk(graph.layer(layer), graph.len(), 1, metric);
+            self.walk(graph.layer(layer), 1, 0.0, metric);
         }
     }
 
-    /// From the beam, on one layer, to the nearest `width` nodes.
+    /// From the beam, on one layer, to the nearest `width` nodes. Answers a distance than
+    /// which nothing that has not been found is nearer, as far as a graph can tell.
+    ///
+    /// Stops where a whole beam is closer together than `blur`, since the metric does not
+    /// tell any longer where to go; the answer is then below everything.
     pub(super) fn walk(
         &mut self,
         layer: Layer<'_>,
-        n_nodes: usize,
         width: usize,
+        blur: f64,
         metric: &impl Metric,
-    ) {
-        self.begin(n_nodes);
+    ) -> f64 {
+        self.begin(layer.n_nodes());
         let mut at = 0;
         while at < self.beam.len() {
             if self.beam[at] & EXPANDED != 0 {
@@ -75,6 +79,18 @@ impl Walker {
             }
             metric.measure(&self.fresh, &mut self.distances);
             at = self.admit(width).min(at + 1);
+            if self.reach(width) - f64::from(distance_of(self.beam[0])) < blur {
+                return f64::NEG_INFINITY;
+            }
+        }
+        self.reach(width)
+    }
+
+    /// The distance of the last of a full beam.
+    fn reach(&self, width: usize) -> f64 {
+        match self.beam.last() {
+            Some(&last) if self.beam.len() >= width => f64::from(distance_of(last)),
+            _ => f64::INFINITY,
         }
     }
 
