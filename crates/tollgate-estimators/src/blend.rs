@@ -40,7 +40,7 @@ use tollgate_core::{
     Models, ParamError, Queries, Query, Scratch, Seed,
 };
 
-use crate::knn::{Knn, KnnConfig};
+use crate::knn::Knn;
 use crate::ridge::Ridge;
 
 /// Parts of a blend, at most.
@@ -112,15 +112,6 @@ impl Blend {
             }
         }
         Ok(Self { parts, weights })
-    }
-
-    /// What tollgate estimates with by default: ridge and 40 nearest neighbors, in shares
-    /// learned from the history. One sees what is linear in the embedding, the other what
-    /// is local.
-    #[expect(clippy::missing_panics_doc, reason = "40 neighbors are at least one")]
-    pub fn tollgate() -> Self {
-        let knn = KnnConfig::default().k(40).build().expect("40 is at least 1");
-        Self::ridge_and(knn, BlendWeights::Learned)
     }
 
     /// Ridge and some nearest neighbors.

@@ -8,7 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let table = Table::embedded();
     let router = Router::builder()
         .history(table.history(&(0..2_000).collect::<Vec<_>>())?)
-        .estimator(Blend::tollgate())
+        .estimator(Auto::default())
         .policy(presets::tollgate())
         .budget(Budget::pooled(0.01).horizon(10))
         .build()?;

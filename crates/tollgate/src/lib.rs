@@ -14,7 +14,7 @@
 //! let history = table.history(&(0..2_000).collect::<Vec<_>>())?;
 //! let router = Router::builder()
 //!     .history(history)
-//!     .estimator(Blend::tollgate())
+//!     .estimator(Auto::default())
 //!     .policy(presets::tollgate())
 //!     .budget(Budget::pooled(0.10).horizon(2_000))
 //!     .build()?;
@@ -57,7 +57,9 @@ pub mod prelude {
         Policy, Row, Scope, Seed, Solver,
     };
     pub use tollgate_data::{Split, Table};
-    pub use tollgate_estimators::{Blend, Knn, KnnConfig, Ridge, RidgeConfig};
+    pub use tollgate_estimators::{
+        Auto, Blend, KernelRidge, KernelRidgeConfig, Knn, KnnConfig, Ridge, RidgeConfig,
+    };
     pub use tollgate_policies::{
         BatchSplit, BudgetSplit, DualPrice, Greedy, GreedyBy, Guard, HistoryPricesConfig,
         PrefixPricesConfig, Random,

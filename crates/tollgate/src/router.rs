@@ -2,13 +2,14 @@
 
 mod builder;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use thiserror::Error;
 use tollgate_core::{
     Amounts, Arrival, BudgetView, Decision, EstimateError, EstimateTable, Estimates, Estimator,
-    Explanation, Feedback, Ledger, Models, MoneyError, Outcome, PicoUsd, Policy, PolicyError,
-    PriceUpdate, Pricer, Prices, Progress, Query, Ranking, Reservation, Scratch, Seed, Settlement,
+    Explanation, Feedback, FitError, History, Ledger, Models, MoneyError, Outcome, PicoUsd, Policy,
+    PolicyError, PriceUpdate, Pricer, Prices, Progress, Query, Ranking, Reservation, Scratch, Seed,
+    Settlement,
 };
 use tracing::debug_span;
 
@@ -24,7 +25,9 @@ const RESERVED_ERRORS: f64 = 3.0;
 /// need the prices in force wait for each other, estimates do not.
 #[derive(Debug)]
 pub struct Router {
-    estimator: Arc<dyn Estimator>,
+    models: Models,
+    /// The snapshot in force: held for no longer than it takes to point at it.
+    estimator: RwLock<Arc<dyn Estimator>>,
     policy: Arc<dyn Policy>,
     ledger: Ledger,
     seed: Seed,
@@ -96,6 +99,7 @@ pub struct Routed {
     pub reservation: Option<Reservation>,
     /// What was in force.
     prices: Arc<Prices>,
+    estimator: Arc<dyn Estimator>,
 }
 
 /// A request that could not be decided.
@@ -137,7 +141,7 @@ impl Router {
     /// use tollgate::prelude::*;
     ///
     /// let router = Router::builder()
-    ///     .estimator(Blend::tollgate())
+    ///     .estimator(Auto::default())
     ///     .policy(presets::tollgate())
     ///     .budget(Budget::pooled(1.0))
     ///     .build(); // no history: `build` does not exist
@@ -148,7 +152,7 @@ impl Router {
 
     /// The models, in the order of their indices.
     pub fn models(&self) -> &Models {
-        self.estimator.models()
+        &self.models
     }
 
     /// The accounts.
@@ -156,9 +160,22 @@ impl Router {
         &self.ledger
     }
 
-    /// The estimator's snapshot.
-    pub fn estimator(&self) -> &Arc<dyn Estimator> {
-        &self.estimator
+    /// The estimator's snapshot in force.
+    pub fn estimator(&self) -> Arc<dyn Estimator> {
+        Arc::clone(&self.estimator.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes the estimator's next version from a history that begins with the one this
+    /// router was built on, or learned from last. Requests go on by the version before
+    /// until it is done; those that have begun end by the version that they began with.
+    /// Of two calls at a time the later to end is in force. Prices stay as they are.
+    ///
+    /// # Errors
+    /// As [`Estimator::grow`]; the version in force then stays.
+    pub fn learn(&self, history: &History) -> Result<(), FitError> {
+        let next = Arc::from(self.estimator().grow(history)?);
+        *self.estimator.write().unwrap_or_else(PoisonError::into_inner) = next;
+        Ok(())
     }
 
     /// The prices in force, one a budget; empty while there are none.
@@ -177,14 +194,16 @@ impl Router {
     /// [`RouteError`] names what is wrong with the request. Declining, or having
     /// nothing affordable, is an [`Outcome`].
     pub fn route(&self, request: &Request<'_>) -> Result<Routed, RouteError> {
-        self.with_estimates(request, |estimates| self.decide(request, estimates))
+        let estimator = self.estimator();
+        self.with_estimates(request, &*estimator, |estimates| {
+            self.decide(request, &estimator, estimates)
+        })
     }
 
     /// Why a prompt went where it did, as a tree of terms that adds up to the score.
     ///
-    /// Estimates `request`, the one that was `routed`, anew, and with the same result: the
-    /// estimator is a snapshot. The prices are those that were in force, whatever has
-    /// been solved since.
+    /// Estimates `request`, the one that was `routed`, anew, by the snapshot and the prices
+    /// that were in force, whatever has been learned or solved since.
     ///
     /// # Errors
     /// As [`route`](Self::route).
@@ -203,7 +222,7 @@ impl Router {
                 return Ok(Explanation::leaf("nothing worth trying is affordable", 0.0));
             }
         };
-        self.with_estimates(request, |estimates| {
+        self.with_estimates(request, &*routed.estimator, |estimates| {
             if by_need {
                 let why = "must be served: the cheapest that is affordable, USD held";
                 return Ok(Explanation::leaf(why, bound(request, &estimates, model)));
@@ -217,6 +236,7 @@ impl Router {
     fn with_estimates<T>(
         &self,
         request: &Request<'_>,
+        estimator: &dyn Estimator,
         work: impl FnOnce(Estimates<'_>) -> Result<T, RouteError>,
     ) -> Result<T, RouteError> {
         let n_models = self.models().len();
@@ -225,7 +245,7 @@ impl Router {
         let Buffers { scratch, estimates } = &mut buffers;
         let query = Query { embedding: request.embedding };
         let answer = estimates
-            .fill(|out| self.estimator.estimate_into(query, scratch, out))
+            .fill(|out| estimator.estimate_into(query, scratch, out))
             .map_err(RouteError::from)
             .and_then(|()| work(estimates.row(0)));
         lock(&self.buffers).push(buffers);
@@ -245,6 +265,7 @@ impl Router {
     fn decide(
         &self,
         request: &Request<'_>,
+        estimator: &Arc<dyn Estimator>,
         estimates: Estimates<'_>,
     ) -> Result<Routed, RouteError> {
         let mut guard = lock(&self.run);
@@ -259,7 +280,7 @@ impl Router {
         };
         reprice(&mut run.pricer, &mut run.prices, &Progress { arrival: &arrival, budgets: &view })?;
         self.policy.rank(&arrival, &run.prices, &view, &mut run.ranking)?;
-        self.commit(request, &arrival, run)
+        self.commit(request, estimator, &arrival, run)
     }
 
     /// Replaces what was held by what the answer really cost, in USD.
@@ -283,12 +304,14 @@ impl Router {
     fn commit(
         &self,
         request: &Request<'_>,
+        estimator: &Arc<dyn Estimator>,
         arrival: &Arrival<'_>,
         run: &mut Run,
     ) -> Result<Routed, RouteError> {
         let routed = |outcome, score, by_need, reservation| {
             let decision = Decision { arrival: arrival.index, outcome, score, by_need };
-            Routed { decision, reservation, prices: Arc::clone(&run.prices) }
+            let (prices, estimator) = (Arc::clone(&run.prices), Arc::clone(estimator));
+            Routed { decision, reservation, prices, estimator }
         };
         for entry in run.ranking.entries() {
             let bound = bound(request, &arrival.estimates, entry.model);

@@ -1,5 +1,5 @@
 use tollgate_core::{Models, Purpose};
-use tollgate_testkit::estimator_conformance;
+use tollgate_testkit::estimator_conformance::{self, Growth};
 
 use super::*;
 
@@ -57,4 +57,9 @@ fn little_is_given_up_for_fewer_parts() {
 #[test]
 fn it_conforms() {
     estimator_conformance::check(&Auto::default());
+}
+
+#[test]
+fn it_grows() {
+    estimator_conformance::check_growth(&Auto::default(), Growth::ChoicesStay);
 }

@@ -2,6 +2,7 @@ use tollgate_core::{Purpose, Seed};
 use tollgate_testkit::estimator_conformance;
 
 use super::*;
+use crate::knn::KnnConfig;
 use crate::ridge::RidgeConfig;
 
 fn knn(k: usize) -> Arc<dyn Fit> {
@@ -10,6 +11,11 @@ fn knn(k: usize) -> Arc<dyn Fit> {
 
 fn blend(parts: Vec<Arc<dyn Fit>>, weights: BlendWeights) -> Blend {
     Blend::new(parts, weights).unwrap()
+}
+
+fn ridge_and_forty() -> Blend {
+    let knn = KnnConfig::default().k(40).build().unwrap();
+    Blend::ridge_and(knn, BlendWeights::Learned)
 }
 
 fn history(n: usize) -> History {
@@ -72,15 +78,15 @@ fn learned_weights_have_the_least_held_out_error() {
 
 #[test]
 fn recipes_conform() {
-    estimator_conformance::check(&Blend::tollgate());
-    let parts = vec![knn(3), knn(11), Arc::new(Blend::tollgate())];
+    estimator_conformance::check(&ridge_and_forty());
+    let parts = vec![knn(3), knn(11), Arc::new(ridge_and_forty())];
     estimator_conformance::check(&blend(parts, BlendWeights::Learned));
 }
 
 #[test]
 fn names_and_refusals() {
     let name = |weights| blend(vec![knn(1), knn(5)], weights).name();
-    insta::assert_snapshot!(Blend::tollgate().name(), @"blend(ridge+knn(k=40))");
+    insta::assert_snapshot!(ridge_and_forty().name(), @"blend(ridge+knn(k=40))");
     insta::assert_snapshot!(name(BlendWeights::Learned), @"blend(knn(k=1)+knn(k=5))");
     insta::assert_snapshot!(name(BlendWeights::Equal), @"mean(knn(k=1)+knn(k=5))");
     insta::assert_snapshot!(name(BlendWeights::Given(vec![0.5, 2.0])), @"blend(0.5*knn(k=1)+2*knn(k=5))");

@@ -1,5 +1,5 @@
 use tollgate_core::{Models, Purpose, Query, Scratch};
-use tollgate_testkit::estimator_conformance;
+use tollgate_testkit::estimator_conformance::{self, Growth};
 
 use super::*;
 
@@ -109,4 +109,9 @@ fn names_and_refusals() {
     insta::assert_snapshot!(refuse(config.clone().landmarks(0)), @"`landmarks` must be >= 1, got 0");
     insta::assert_snapshot!(refuse(config.clone().sharpness(0.0)), @"`sharpness` must be finite and > 0, got 0");
     insta::assert_snapshot!(refuse(config.lambda(f64::NAN)), @"`lambda` must be finite and > 0, got NaN");
+}
+
+#[test]
+fn it_grows() {
+    estimator_conformance::check_growth(&KernelRidge::default(), Growth::ChoicesStay);
 }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 use tollgate_core::{Purpose, Seed};
-use tollgate_testkit::estimator_conformance;
+use tollgate_testkit::estimator_conformance::{self, Growth};
 
 use tollgate_core::{Models, Query, Scratch};
 
@@ -99,6 +99,34 @@ fn costs_stay_above_half_the_lowest() {
     // Far on the cheap side: the line itself is negative there.
     let table = estimate(&recipe, &history, &[0.2, -1.0]);
     assert_close(table.row(0).cost[0], 0.000_5);
+}
+
+#[test]
+fn recipes_grow() {
+    estimator_conformance::check_growth(&Ridge::default(), Growth::ChoicesStay);
+}
+
+/// With a given penalty nothing but the noise is chosen: expectations are those of a fit.
+#[test]
+fn growing_is_fitting_the_longer_history() {
+    let all = random_history(90, 6, true, 4);
+    let recipe = RidgeConfig::default().lambda(0.3).build().unwrap();
+    let first = all.select(&(0..50).collect::<Vec<_>>()).unwrap();
+    let grown = recipe.fit(&first, Seed(0)).unwrap().grow(&all).unwrap();
+    let fitted = recipe.fit(&all, Seed(0)).unwrap();
+    let estimates = |estimator: &dyn Estimator| {
+        let mut table = EstimateTable::zeros(all.len(), 3);
+        let mut scratch = Scratch::default();
+        table.fill(|out| estimator.estimate_batch(all.queries(), &mut scratch, out)).unwrap();
+        table
+    };
+    let (grown, fitted) = (estimates(grown.as_ref()), estimates(fitted.as_ref()));
+    for (a, b) in grown.quality().iter().zip(&**fitted.quality()) {
+        assert!((a - b).abs() < 1e-9, "{a} grown, {b} fitted");
+    }
+    for (a, b) in grown.cost().iter().zip(&**fitted.cost()) {
+        assert!((a - b).abs() < 1e-12, "{a} grown, {b} fitted");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The typed builder: a missing part does not compile.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 
 use thiserror::Error;
 use tollgate_core::{
@@ -130,7 +130,8 @@ impl RouterBuilder<Set<History>, Set<Arc<dyn Fit>>, Set<Arc<dyn Policy>>, Set<Bu
             seed,
         })?;
         Ok(Router {
-            estimator: Arc::from(fitted),
+            models: models.clone(),
+            estimator: RwLock::new(Arc::from(fitted)),
             policy,
             ledger: Ledger::open(budgets)?,
             seed,

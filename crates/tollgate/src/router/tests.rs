@@ -404,3 +404,41 @@ fn a_policy_without_a_fallback_gets_one() {
     let declines = builder.policy(policy()).budget(budget()).allow_declining().build().unwrap();
     assert_eq!(outcome(&declines, &FAR), Outcome::Declined);
 }
+
+/// What is learned while prompts are routed counts from the next prompt on, and what was
+/// decided before is explained by what was known then.
+#[test]
+fn learning_while_serving() {
+    let history = history();
+    let knn = KnnConfig::default().k(1).build().unwrap();
+    let router = Router::builder()
+        .history(history.clone())
+        .estimator(knn)
+        .policy(Greedy::new(GreedyBy::Quality))
+        .budget(Budget::pooled(1.0))
+        .build()
+        .unwrap();
+    let request = Request::new(&FAR);
+    let before = router.route(&request).unwrap();
+    assert_eq!(before.decision.outcome, Outcome::Served(BIG));
+    // A prompt a little nearer to (0, 1), on which `small` was right and `big` was not.
+    let query = [0.1, 0.9];
+    let longer = history.append(&query, vec![0.0, 1.0], vec![0.04, 0.01]).unwrap();
+    let explained = router.explain(&request, &before).unwrap().to_string();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    let routed = router.route(&Request::new(&query)).unwrap();
+                    assert!(matches!(routed.decision.outcome, Outcome::Served(BIG | SMALL)));
+                }
+            });
+        }
+        router.learn(&longer).unwrap();
+    });
+    let after = router.route(&Request::new(&query)).unwrap();
+    assert_eq!(after.decision.outcome, Outcome::Served(SMALL));
+    assert_eq!(router.explain(&request, &before).unwrap().to_string(), explained);
+    let refused = router.learn(&history).unwrap_err();
+    insta::assert_snapshot!(refused, @"the number of prompts of the longer history is 2, of the one fitted 3");
+}
