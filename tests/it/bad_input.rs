@@ -287,7 +287,15 @@ fn one_model_is_enough() {
     // A little more than it costs to serve everything.
     let report = run_all(Options { subset, budget: 1.001, ..few(200) });
     check(&report);
-    for policy in ["random", "greedy-perf", "greedy-cost", "knn-perf", "knn-cost", "trained-perf", "trained-cost"] {
+    for policy in [
+        "random",
+        "greedy-perf",
+        "greedy-cost",
+        "knn-perf",
+        "knn-cost",
+        "trained-perf",
+        "trained-cost",
+    ] {
         for (cell, all) in cells(&report, policy).iter().zip(cells(&report, "optimum")) {
             assert_eq!(cell.metrics.served, 200, "{policy}");
             assert!((cell.metrics.performance - all.metrics.performance).abs() < 1e-9, "{policy}");
