@@ -19,6 +19,8 @@
 //! Two lines are for comparison: the mean of the model's labels, and the mean of its
 //! labels on the prompt's own task, of which an estimator is not told.
 
+#![expect(clippy::print_stdout, reason = "its output")]
+
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -71,7 +73,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "its output")]
 fn report(table: &Table, seeds: u64, specs: &[Spec]) -> Result<(), Box<dyn Error>> {
     let mut lines = vec![Sums::default(); specs.len() + 2];
     for seed in (0..seeds).map(Seed) {

@@ -109,7 +109,10 @@ fn fails(args: &[&str], needles: &[&str]) {
 #[test]
 fn unknown_names_fail_with_the_list() {
     fails(&["--policy", "prot"], &["no policy is called `prot`", "port-reference", "tollgate"]);
-    fails(&["--estimator", "oracle"], &["no estimator is called `oracle`", "knn, ridge, blend"]);
+    fails(
+        &["--estimator", "oracle"],
+        &["no estimator is called `oracle`", "knn, ridge, trained, blend"],
+    );
     fails(&["--solver", "guess"], &["no solver is called `guess`", "cutting-plane"]);
     fails(&["--policy", "port:epsilon=1"], &["unknown field `epsilon`", "`eps`"]);
     fails(&["--split", "even"], &["no budget split is called `even`", "extreme:h"]);
