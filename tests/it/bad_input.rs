@@ -141,7 +141,7 @@ fn embeddings_that_do_not_fit() {
     let table = Table::embedded();
     let router = Router::builder()
         .history(table.history(&(0..100).collect::<Vec<_>>()).unwrap())
-        .estimator(Blend::tollgate())
+        .estimator(Auto::default())
         .policy(presets::tollgate())
         .budget(Budget::pooled(0.1).horizon(10))
         .build()

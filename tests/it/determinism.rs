@@ -58,7 +58,7 @@ fn the_builder_and_the_registry_make_the_same_router() {
     let ours: DualPrice = presets::tollgate();
     let built = Router::builder()
         .history(history.clone())
-        .estimator(Blend::tollgate())
+        .estimator(Auto::default())
         .policy(ours)
         .budget(budget())
         .seed(7)
