@@ -7,7 +7,7 @@ use clap::Parser;
 use npyz::WriterBuilder as _;
 use tollgate::core::{EstimateTable, Query, Scratch, Seed};
 use tollgate::data::Table;
-use tollgate::estimators::Blend;
+use tollgate::estimators::Auto;
 use tollgate::registry::POLICIES;
 use tollgate::{Budget, Request, Router, presets};
 use tollgate_cli::ReplayOptions;

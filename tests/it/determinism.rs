@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate::core::{EstimateTable, Outcome, Query, Scratch, Seed};
 use tollgate::data::Table;
-use tollgate::estimators::Blend;
+use tollgate::estimators::Auto;
 use tollgate::policies::DualPrice;
 use tollgate::registry::{self, POLICIES};
 use tollgate::{Budget, Request, Router, presets};

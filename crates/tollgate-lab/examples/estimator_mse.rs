@@ -14,6 +14,8 @@
 //!   models: 1 for one who knows the means only;
 //! * `relative`: squared error of the cost over the square of what the task mean expects,
 //!   the mean over all options: large and small costs count the same;
+//! * `covered`: share of the bins of at least 200 prompts whose mean score lies in the 90 %
+//!   interval of their estimates;
 //! * seconds to fit, and microseconds a query, in a batch on all threads.
 //!
 //! Two lines are for comparison: the mean of the model's labels, and the mean of its
@@ -27,6 +29,7 @@ use std::time::Instant;
 
 use tollgate::core::{EstimateTable, Queries, Scratch, Seed};
 use tollgate::data::{Split, Table};
+use tollgate::estimators::coverage;
 use tollgate::{Spec, registry};
 
 /// Share of the rows that is predicted, in per cent.
@@ -45,6 +48,7 @@ struct Sums {
     relative: f64,
     fit_s: f64,
     query_us: f64,
+    covered: f64,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -86,13 +90,15 @@ fn report(table: &Table, seeds: u64, specs: &[Spec]) -> Result<(), Box<dyn Error
             line.add(&predicted, &truth, &overall, &by_task, table.models().len());
         }
     }
-    println!("  {:<60} score    cost   relative   fit s   us/query", "");
+    println!("  {:<60} score    cost   relative  covered   fit s   us/query", "");
     let names = ["train mean".to_owned(), "task mean".to_owned()].into_iter();
     for (name, line) in names.chain(specs.iter().map(Spec::to_string)).zip(&lines) {
-        let [score, cost, relative, fit, query] =
-            [line.score, line.cost, line.relative, line.fit_s, line.query_us]
+        let [score, cost, relative, covered, fit, query] =
+            [line.score, line.cost, line.relative, line.covered, line.fit_s, line.query_us]
                 .map(|sum| sum / seeds as f64);
-        println!("  {name:<60} {score:.4}   {cost:.4}  {relative:.4}   {fit:7.3}  {query:7.1}");
+        println!(
+            "  {name:<60} {score:.4}   {cost:.4}  {relative:.4}   {covered:.3}   {fit:7.3}  {query:7.1}"
+        );
     }
     Ok(())
 }
@@ -141,6 +147,7 @@ fn predict(
     let start = Instant::now();
     estimates.fill(|out| estimator.estimate_batch(queries, &mut Scratch::default(), out))?;
     line.query_us += start.elapsed().as_secs_f64() * 1e6 / queries.len() as f64;
+    line.covered += coverage(&estimates, &table.history(&split.stream)?).unwrap_or(f64::NAN);
     Ok(Labels { quality: estimates.quality().to_vec(), cost: estimates.cost().to_vec() })
 }
 
