@@ -56,10 +56,13 @@ fn every_estimator_solver_and_policy_replays() {
         let metrics = cell.metrics;
         let fates = metrics.served + metrics.declined + metrics.lost + metrics.unaffordable;
         assert_eq!(fates, 300, "{entrant:?}");
-        assert!(metrics.served > 0 && metrics.performance > 0.0, "{entrant:?}: {metrics:?}");
+        assert!(metrics.served > 0, "{entrant:?}: {metrics:?}");
+        // Who sends all to one model may serve a single prompt from its account, in vain.
+        let greedy = entrant.policy.ends_with("-perf");
+        assert!(greedy || metrics.performance > 0.0, "{entrant:?}: {metrics:?}");
         assert!(metrics.performance <= cell.lp_bound + 1e-6, "{entrant:?} beats the bound");
         let rp = cell.rp.unwrap();
-        assert!(rp > 0.0 && (entrant.oracle || rp < 150.0), "{entrant:?}: {rp}");
+        assert!((greedy || rp > 0.0) && (entrant.oracle || rp < 150.0), "{entrant:?}: {rp}");
     }
 }
 

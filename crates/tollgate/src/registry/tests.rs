@@ -35,7 +35,7 @@ fn every_preset_composes_by_name() {
     batch-split | batch-split | knn(k=5) | cutting-plane
     port-reference | port-reference | knn(k=5) | cutting-plane
     port | port | knn(k=5) | cutting-plane
-    tollgate | tollgate | blend(ridge+knn(k=40)) | cutting-plane
+    tollgate | tollgate | auto | cutting-plane
     ");
 }
 
@@ -91,7 +91,7 @@ fn parameters_reach_the_parts() {
 #[test]
 fn unknown_names_list_the_known() {
     insta::assert_snapshot!(refused("prot", None, None), @"no policy is called `prot`; there are random, greedy-perf, greedy-cost, knn-perf, knn-cost, trained-perf, trained-cost, batch-split, port-reference, port, tollgate");
-    insta::assert_snapshot!(refused("port", Some("nearest"), None), @"no estimator is called `nearest`; there are knn, ridge, trained, blend");
+    insta::assert_snapshot!(refused("port", Some("nearest"), None), @"no estimator is called `nearest`; there are knn, ridge, kernel-ridge, trained, blend, auto");
     insta::assert_snapshot!(refused("port", None, Some("simplicissimus")), @"no solver is called `simplicissimus`; there are cutting-plane");
 }
 
@@ -123,7 +123,7 @@ fn values_out_of_range_are_named() {
     insta::assert_snapshot!(refused("port", Some("knn:weighting=rank"), None), @"estimator `knn`: unknown variant `rank`, expected one of `uniform`, `similarity`, `linear`");
     insta::assert_snapshot!(refused("port", Some("knn:shrinkage=-1"), None), @"estimator `knn`: `shrinkage` must be `none`, `auto`, or finite and >= 0, got -1");
     insta::assert_snapshot!(refused("port", Some("knn:shrinkage=some"), None), @"estimator `knn`: `shrinkage` is `none`, `auto` or a number of labels");
-    insta::assert_snapshot!(refused("port", Some("knn:index=tree"), None), @"estimator `knn`: unknown variant `tree`, expected one of `scan`, `hnsw`, `kd-tree`");
+    insta::assert_snapshot!(refused("port", Some("knn:index=tree"), None), @"estimator `knn`: unknown variant `tree`, expected one of `scan`, `hnsw`, `lsh`, `hora`, `kd-tree`");
     insta::assert_snapshot!(refused("port", Some("knn:cost_domain=eur"), None), @"estimator `knn`: unknown variant `eur`, expected one of `usd`, `log`, `auto`");
     insta::assert_snapshot!(refused("port", Some("trained:penalty=0"), None), @"estimator `trained`: `penalty` must be finite and > 0, got 0");
     insta::assert_snapshot!(refused("port", Some("ridge:lambda=-1"), None), @"estimator `ridge`: `lambda` must be finite and > 0, got -1");

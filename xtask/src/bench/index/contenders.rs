@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use cpu_time::ThreadTime;
 use rayon::ThreadPoolBuilder;
 use tollgate::core::{FitError, History, Queries, Scratch, Seed};
-use tollgate::estimators::{ExactScan, HnswConfig, Index, KdTree, RowSets};
+use tollgate::estimators::{ExactScan, HnswConfig, Index, KdTree, LshConfig, RowSets};
 
 use super::super::memory;
 use super::plain::PlainScan;
@@ -60,6 +60,7 @@ pub(super) const OURS: &[Recipe] = &[
     one(SCAN, |history| Ok(Box::new(ExactScan::new(history)?))),
     batched(BATCHED, |history| Ok(Box::new(ExactScan::new(history)?))),
     one("kd-tree", |history| Ok(Box::new(KdTree::new(history)?))),
+    one(LSH, |history| Ok(Box::new(LshConfig::default().build()?.index(history, Seed(1))?))),
     one(HNSW, |history| Ok(Box::new(HnswConfig::default().build()?.index(history, Seed(1))?))),
 ];
 
