@@ -29,7 +29,7 @@ const EVERY: u64 = 100;
 const ROUNDS: usize = 5;
 
 /// How far a median may be beyond its bar before a check fails: other programs run too.
-const SLACK: f64 = 1.25;
+const SLACK: f64 = 2.0;
 
 /// Which decisions to time.
 #[derive(Args, Debug)]
@@ -38,7 +38,7 @@ pub(crate) struct RouteOptions {
     #[arg(
         long = "estimator",
         value_name = "SPEC",
-        default_values = ["ridge", "knn:k=40", "knn:k=40,index=hnsw", "blend"]
+        default_values = ["ridge", "knn:k=5,index=hnsw", "knn:k=40,index=hnsw", "knn:k=40", "auto"]
     )]
     estimators: Vec<Spec>,
     /// Prompts of history.
@@ -54,7 +54,7 @@ pub(crate) struct RouteOptions {
 
 impl RouteOptions {
     pub(super) fn quick() -> Self {
-        let estimators = ["ridge", "knn:k=40,index=hnsw"];
+        let estimators = ["ridge", "knn:k=5,index=hnsw"];
         let estimators = estimators.iter().filter_map(|spec| spec.parse().ok()).collect();
         Self { estimators, rows: 26_000, queries: 1_000, check: true }
     }

@@ -10,7 +10,11 @@ use super::foreign::{FLAT, FLAT_BATCHED, HNSWLIB};
 use crate::bench::points::Kind;
 
 /// How far a time may be beyond its bar before a check fails: other programs run too.
-const SLACK: f64 = 1.25;
+const SLACK: f64 = 1.5;
+
+/// How many times the misses that a recall may have before a check fails: of a few hundred
+/// queries one that loses all of its neighbors is chance.
+const MISSES: f64 = 2.0;
 
 /// Rows from which a graph is worth its build.
 const LARGE: usize = 10_000;
@@ -40,7 +44,7 @@ impl Bar {
     pub(super) fn nearly_holds(self, value: f64) -> bool {
         match self {
             Self::AtMost(most) => value <= SLACK * most,
-            Self::AtLeast(_) => self.holds(value),
+            Self::AtLeast(least) => 1.0 - value <= MISSES * (1.0 - least),
         }
     }
 }
