@@ -27,6 +27,9 @@ pub(crate) fn run(options: &CiOptions) -> Result<()> {
     }
     // Parts behind features that default builds leave out.
     shell::run("cargo", &["test", "-p", "tollgate-estimators", "--features", "kd-tree"], &[])?;
+    // Damaged index files, at random; cargo-fuzz would need a nightly compiler.
+    let driver = ["run", "--release", "-p", "tollgate-estimators", "--example", "fuzz_index_file"];
+    shell::run("cargo", &[&driver[..], &["--", "--seconds", "60"]].concat(), &[])?;
     bench::run(&bench::BenchOptions::decide())?;
     bench::run(&bench::BenchOptions::route())?;
     // The rows of our own are measured whether or not there is something to compare with.

@@ -96,9 +96,8 @@
 mod average;
 mod choices;
 mod config;
+mod several;
 mod weights;
-
-use std::cmp::Reverse;
 
 use tollgate_core::{
     EstimateError, EstimateTable, EstimatesMut, Estimator, Fit, FitError, History, Models, Queries,
@@ -108,6 +107,7 @@ use tollgate_core::{
 use self::average::{Neighborhood, Pull, global};
 use self::choices::{Choices, LeftOut};
 pub use self::config::{CostDomain, KnnConfig, Shrinkage};
+pub(crate) use self::several::held_out_each;
 use self::weights::Weigher;
 pub use self::weights::Weighting;
 use crate::blocks;
@@ -165,16 +165,6 @@ impl Knn {
         }
         Ok(estimator)
     }
-}
-
-/// Held-out plain means of several numbers of neighbors, each `>= 1`, which are found once.
-pub(crate) fn held_out_each(
-    history: &History,
-    ks: &[usize],
-) -> Result<Vec<EstimateTable>, FitError> {
-    let most = ks.iter().copied().max().unwrap_or(1);
-    let estimator = KnnConfig::default().k(most).build()?.fit_knn(history, Seed(0))?;
-    Ok(estimator.held_out_each(history, ks))
 }
 
 impl Fit for Knn {
@@ -262,47 +252,6 @@ impl KnnEstimator {
             })
             .expect("the fit has checked every embedding");
         table
-    }
-
-    /// The same for several numbers of neighbors, none above its own, which are found once.
-    fn held_out_each(&self, history: &History, ks: &[usize]) -> Vec<EstimateTable> {
-        let n_models = history.models().len();
-        let mut order: Vec<usize> = (0..ks.len()).collect();
-        order.sort_by_key(|&at| Reverse(ks[at]));
-        let mut wide = EstimateTable::zeros(history.len(), ks.len() * n_models);
-        wide.fill(|mut out| {
-            self.blocks(history.queries(), true, &mut out, |near, out| {
-                for &at in &order {
-                    for set in 0..self.labels.members.len() {
-                        near.scratch.child(set).scored.truncate(ks[at]);
-                    }
-                    let near = Near {
-                        query: near.query,
-                        own: near.own,
-                        scratch: &mut *near.scratch,
-                        work: &mut *near.work,
-                    };
-                    self.average(near, &mut out.rows(n_models, at, at + 1));
-                }
-            })
-        })
-        .expect("the fit has checked every embedding");
-        let column = |all: &[f64], out: &mut [f64], at: usize| {
-            let rows = all.chunks_exact(ks.len() * n_models).zip(out.chunks_exact_mut(n_models));
-            rows.for_each(|(all, out)| out.copy_from_slice(&all[at * n_models..][..n_models]));
-        };
-        let narrow = |at: usize| {
-            let mut table = EstimateTable::zeros(history.len(), n_models);
-            let all = wide.view();
-            table.fill(|out| {
-                column(all.quality, out.quality, at);
-                column(all.quality_se, out.quality_se, at);
-                column(all.cost, out.cost, at);
-                column(all.cost_se, out.cost_se, at);
-            });
-            table
-        };
-        (0..ks.len()).map(narrow).collect()
     }
 
     /// Plain means for every row of the history, the row left out.

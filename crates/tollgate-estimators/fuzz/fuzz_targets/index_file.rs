@@ -5,7 +5,7 @@
 //! the first byte is 255, the file itself.
 #![no_main]
 
-#[path = "../../crates/tollgate-estimators/examples/fuzz_index_file/checks.rs"]
+#[path = "../../examples/fuzz_index_file/checks.rs"]
 mod checks;
 
 use std::path::PathBuf;
