@@ -168,6 +168,10 @@ impl Fit for Blend {
     }
 
     fn fit(&self, history: &History, seed: Seed) -> Result<Box<dyn Estimator>, FitError> {
+        if self.weights == BlendWeights::Learned {
+            // Fitting and holding out together costs a recipe hardly more than either.
+            return Ok(self.fit_and_hold_out(history, seed)?.0);
+        }
         let weights = self.weigh(history, || self.held_out_parts(history, seed))?;
         let parts =
             self.parts.iter().map(|part| part.fit(history, seed)).collect::<Result<_, _>>()?;
