@@ -5,6 +5,7 @@ mod conformance;
 mod hnsw;
 #[cfg(feature = "hora")]
 mod hora;
+mod idle;
 #[cfg(feature = "kd-tree")]
 mod kd_tree;
 mod kind;

@@ -54,8 +54,6 @@ mod search;
 mod store;
 mod walk;
 
-use std::sync::{Mutex, PoisonError};
-
 use pulp::Arch;
 use serde::{Deserialize, Serialize};
 use tollgate_core::{EstimateError, FitError, History, ParamError, Queries, Query, Scratch, Seed};
@@ -64,6 +62,7 @@ pub use self::file::HnswFileError;
 use self::graph::Graph;
 use self::nodes::Nodes;
 use self::search::Buffers;
+use super::idle::Idle;
 use super::{Capabilities, Index, RowSets, check_grown};
 use crate::vector::{check_queries, checked_norm};
 
@@ -115,17 +114,23 @@ impl HnswConfig {
     /// [`ParamError`] names the first knob out of range.
     pub fn build(self) -> Result<HnswRecipe, ParamError> {
         let Self { m, ef_construction, ef } = self;
-        let got = |value: usize| value as f64;
-        if !(2..=256).contains(&m) {
-            return Err(ParamError { field: "m", rule: "in 2..=256", got: got(m) });
-        }
-        for (field, value) in [("ef_construction", ef_construction), ("ef", ef)] {
-            if !(1..=65_536).contains(&value) {
-                return Err(ParamError { field, rule: "in 1..=65536", got: got(value) });
-            }
-        }
+        check_graph(m, ef_construction, ef)?;
         Ok(HnswRecipe { m, ef_construction, ef })
     }
+}
+
+/// Refuses knobs of a graph that are out of range; names the first.
+pub(super) fn check_graph(m: usize, ef_construction: usize, ef: usize) -> Result<(), ParamError> {
+    let got = |value: usize| value as f64;
+    if !(2..=256).contains(&m) {
+        return Err(ParamError { field: "m", rule: "in 2..=256", got: got(m) });
+    }
+    for (field, value) in [("ef_construction", ef_construction), ("ef", ef)] {
+        if !(1..=65_536).contains(&value) {
+            return Err(ParamError { field, rule: "in 1..=65536", got: got(value) });
+        }
+    }
+    Ok(())
 }
 
 /// The recipe of [`Hnsw`].
@@ -157,7 +162,7 @@ impl HnswRecipe {
             nodes: Nodes::new(dim),
             graph: Graph::new(self.m),
             arch: Arch::new(),
-            buffers: Mutex::default(),
+            buffers: Idle::default(),
         }
     }
 }
@@ -185,9 +190,7 @@ pub struct Hnsw {
     graph: Graph,
     /// The instructions to use. All give the same answers.
     arch: Arch,
-    /// Those that no search is using. They are the size of the index, so there is one a
-    /// thread, and not one a query as there would be in [`Scratch`].
-    buffers: Mutex<Vec<Buffers>>,
+    buffers: Idle<Buffers>,
 }
 
 impl Hnsw {
@@ -245,17 +248,8 @@ impl Hnsw {
             nodes: self.nodes.clone(),
             graph: self.graph.clone(),
             arch: self.arch,
-            buffers: Mutex::default(),
+            buffers: Idle::default(),
         }
-    }
-
-    fn with_buffers<T>(&self, work: impl FnOnce(&mut Buffers) -> T) -> T {
-        let idle = || self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        let buffers = idle().pop();
-        let mut buffers = buffers.unwrap_or_default();
-        let answer = work(&mut buffers);
-        idle().push(buffers);
-        answer
     }
 }
 
@@ -295,7 +289,7 @@ impl Index for Hnsw {
         scratch: &mut Scratch,
     ) -> Result<(), EstimateError> {
         let inverse_norm = 1.0 / checked_norm(query.embedding, self.dim())?;
-        self.with_buffers(|buffers| {
+        self.buffers.with(|buffers| {
             let mut search = self.search(query.embedding, inverse_norm, buffers);
             for set in 0..sets.n_sets() {
                 let wanted = search::Wanted { k, mask: sets.mask(set), exclude };

@@ -47,6 +47,7 @@ use hora::index::hnsw_params::HNSWParams;
 use serde::{Deserialize, Serialize};
 use tollgate_core::{EstimateError, FitError, History, ParamError, Query, Scratch};
 
+use super::hnsw::check_graph;
 use super::scan::{Sought, keep_nearest};
 use super::{Capabilities, ExactScan, Index, RowSets};
 use crate::vector::checked_norm;
@@ -101,15 +102,7 @@ impl HoraConfig {
     /// [`ParamError`] names the first knob out of range.
     pub fn build(self) -> Result<HoraRecipe, ParamError> {
         let Self { m, ef_construction, ef } = self;
-        let got = |value: usize| value as f64;
-        if !(2..=256).contains(&m) {
-            return Err(ParamError { field: "m", rule: "in 2..=256", got: got(m) });
-        }
-        for (field, value) in [("ef_construction", ef_construction), ("ef", ef)] {
-            if !(1..=65_536).contains(&value) {
-                return Err(ParamError { field, rule: "in 1..=65536", got: got(value) });
-            }
-        }
+        check_graph(m, ef_construction, ef)?;
         Ok(HoraRecipe { m, ef_construction, ef })
     }
 }

@@ -97,8 +97,6 @@ mod hash;
 mod probe;
 mod search;
 
-use std::sync::{Mutex, PoisonError};
-
 use serde::{Deserialize, Serialize};
 use tollgate_core::{EstimateError, FitError, History, ParamError, Query, Scratch, Seed};
 
@@ -107,6 +105,7 @@ use self::choose::{Choice, Sample};
 use self::hash::{Hasher, mean_direction};
 use self::probe::Prober;
 use self::search::Search;
+use super::idle::Idle;
 use super::{Capabilities, ExactScan, Index, RowSets};
 use crate::vector::checked_norm;
 
@@ -248,7 +247,7 @@ pub struct Lsh {
     report: LshReport,
     /// Buffers that no search is using. They are the size of the index, so there is one a
     /// thread, and not one a query as there would be in [`Scratch`].
-    probers: Mutex<Vec<Prober>>,
+    probers: Idle<Prober>,
 }
 
 /// The hash tables.
@@ -265,7 +264,7 @@ impl Lsh {
         let (tables, digits, width, queries) = (0, 0, 0, 0);
         let (ratio, recall, examined) = (0.0, 1.0, 1.0);
         let report = LshReport { tables, digits, width, ratio, n_rows, queries, recall, examined };
-        let probers = Mutex::default();
+        let probers = Idle::default();
         let mut index = Self { recipe, seed, scan, tables: None, report, probers };
         if let Some([chosen_on, tested_on]) = Sample::pair(&index.scan, recipe.k, seed) {
             let mean = mean_direction(&index.scan);
@@ -332,19 +331,10 @@ impl Lsh {
             return Ok(self.n_rows() * sets.n_sets());
         };
         let search = Search { scan: &self.scan, tables, screened, k, sets, exclude };
-        Ok(self.with_prober(|prober| {
+        Ok(self.probers.with(|prober| {
             prober.begin(&tables.hasher, query.embedding, 1.0 / norm, self.n_rows());
             search.run(prober, scratch)
         }))
-    }
-
-    fn with_prober<T>(&self, work: impl FnOnce(&mut Prober) -> T) -> T {
-        let idle = || self.probers.lock().unwrap_or_else(PoisonError::into_inner);
-        let prober = idle().pop();
-        let mut prober = prober.unwrap_or_default();
-        let answer = work(&mut prober);
-        idle().push(prober);
-        answer
     }
 }
 
@@ -376,7 +366,7 @@ impl Index for Lsh {
             buckets: extended(&tables.buckets, &tables.hasher, &scan, self.n_rows()),
         });
         let Self { recipe, seed, report, .. } = *self;
-        Ok(Box::new(Self { recipe, seed, scan, tables, report, probers: Mutex::default() }))
+        Ok(Box::new(Self { recipe, seed, scan, tables, report, probers: Idle::default() }))
     }
 
     fn nearest_into(

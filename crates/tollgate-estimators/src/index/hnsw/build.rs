@@ -52,7 +52,7 @@ impl Hnsw {
         let proposals: Vec<Proposal> = batch
             .clone()
             .into_par_iter()
-            .map(|node| self.with_buffers(|buffers| self.propose(node, &levels, buffers)))
+            .map(|node| self.buffers.with(|buffers| self.propose(node, &levels, buffers)))
             .collect();
         let mut back = Vec::new();
         for ((node, &level), proposal) in batch.zip(&levels).zip(&proposals) {
