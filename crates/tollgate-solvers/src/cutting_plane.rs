@@ -69,17 +69,12 @@ use tollgate_core::{
     Meter, ParamError, Problem, Row, Solution, SolveError, SolveOptions, Solver, WarmState,
 };
 
-mod dense;
-mod layout;
 mod master;
-mod oracle;
-mod passes;
 mod run;
 mod search;
 mod vertex;
 
-use layout::Layout;
-use oracle::{Column, Oracle, ScaledRow};
+use crate::dual::{self, Column, Layout, Oracle};
 use run::Run;
 
 /// Knobs of [`CuttingPlane`]. Unchecked until [`build`](Self::build).
@@ -186,7 +181,7 @@ impl Solver for CuttingPlane {
             Some(warm) if warm.layout.fits(problem) => Arc::clone(&warm.layout),
             _ => Arc::new(Layout::new(problem)),
         };
-        let (rows, unit) = oracle::scale(problem, &layout);
+        let (rows, unit) = dual::scale(problem, &layout);
         let mut oracle = Oracle::new(problem, &layout, &rows, unit);
         let mut run = Run { solver: self, problem, options, iterations: 0 };
         let start = run.start(&mut oracle, &layout, warm);

@@ -50,5 +50,7 @@
 
 pub mod certificate;
 mod cutting_plane;
+mod dense;
+mod dual;
 
 pub use cutting_plane::{CuttingPlane, CuttingPlaneConfig};

@@ -15,8 +15,8 @@
 //! one with the best reduced cost (Dantzig), after many steps without progress the
 //! first one (Bland, 1977), which cannot cycle.
 
-use super::dense::Inverse;
-use super::oracle::{Column, Phase, ScaledRow};
+use crate::dense::Inverse;
+use crate::dual::{Column, Phase, ScaledRow, Sides};
 
 /// A reduced cost below this is 0, where prices are about 1.
 const REDUCED_COST: f64 = 1e-13;
@@ -31,21 +31,6 @@ pub(super) enum Variable {
     Spare(usize),
     Excess(usize),
     Share(usize),
-}
-
-/// A box of prices.
-#[derive(Clone, Debug)]
-pub(super) struct Sides {
-    pub(super) floors: Vec<f64>,
-    pub(super) ceilings: Vec<f64>,
-}
-
-impl Sides {
-    /// The nearest prices inside.
-    pub(super) fn clamp(&self, prices: &[f64]) -> Vec<f64> {
-        let sides = self.floors.iter().zip(&self.ceilings);
-        prices.iter().zip(sides).map(|(p, (low, high))| p.max(*low).min(*high)).collect()
-    }
 }
 
 /// See the module page.

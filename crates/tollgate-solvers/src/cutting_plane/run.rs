@@ -6,13 +6,12 @@ use tollgate_core::{
     Choice, Primal, Problem, Row, Solution, SolveError, SolveOptions, Status, WarmState,
 };
 
-use super::dense::dot;
-use super::layout::Layout;
-use super::master::{Sides, Variable};
-use super::oracle::{Column, Oracle, Phase};
+use super::master::Variable;
 use super::search::{EXCESS, End, Search};
 use super::vertex::Mixture;
 use super::{CuttingPlane, Warm};
+use crate::dense::dot;
+use crate::dual::{Column, Layout, Oracle, Phase, ScaledRow, Sides};
 
 /// The stride between nested samples, and the fewest queries worth sampling.
 const SAMPLE: usize = 8;
@@ -131,7 +130,7 @@ impl Run<'_> {
 
     /// The widest box before it is known that every row can be kept.
     fn widest(&self, oracle: &Oracle<'_>) -> Sides {
-        let ceiling = |row: &super::ScaledRow| {
+        let ceiling = |row: &ScaledRow| {
             row.penalty.unwrap_or(f64::INFINITY).min(self.solver.ceiling * row.natural_price)
         };
         Sides {

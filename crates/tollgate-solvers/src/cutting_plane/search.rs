@@ -2,8 +2,8 @@
 
 use tollgate_core::SolveOptions;
 
-use super::master::{Master, Sides, Variable};
-use super::oracle::{Column, Oracle, Phase};
+use super::master::{Master, Variable};
+use crate::dual::{Column, Oracle, Phase, Sides, bound_of};
 
 /// Rounding of a scaled bound: gaps below it can't be told from 0.
 const ROUNDING: f64 = 1e-13;
@@ -218,10 +218,4 @@ impl<'o, 'a> Search<'o, 'a> {
         self.gap_of_box = Some(gap);
         self.recent.clear();
     }
-}
-
-/// `D(p)`, scaled, from the column that is best at `p`.
-pub(super) fn bound_of(oracle: &Oracle<'_>, column: &Column, prices: &[f64], phase: Phase) -> f64 {
-    let tolls: f64 = oracle.rows.iter().zip(prices).map(|(row, price)| row.bound * price).sum();
-    tolls + column.score(prices, phase)
 }

@@ -13,9 +13,8 @@
 
 use tollgate_core::{Primal, Problem};
 
-use super::dense::{Inverse, dot, scale_row};
-use super::layout::Layout;
-use super::oracle::{Column, Oracle, ScaledRow};
+use crate::dense::{Inverse, dot, scale_row};
+use crate::dual::{Column, Layout, Oracle, ScaledRow};
 
 /// A share or a rate below this is rounding.
 const TINY: f64 = 1e-11;

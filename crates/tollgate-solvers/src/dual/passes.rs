@@ -15,18 +15,18 @@ use super::layout::{LANES, Lanes, Layout, PADDING, at};
 
 /// Adds what all best options use to `totals`, and returns the weighted sum of their
 /// scores.
-pub(super) fn best_totals(layout: &Layout, coefficients: &[f64], totals: &mut [f64]) -> f64 {
+pub(crate) fn best_totals(layout: &Layout, coefficients: &[f64], totals: &mut [f64]) -> f64 {
     dispatch(layout, BestTotals { coefficients, totals })
 }
 
 /// Writes the best option of every query of the layout; option `n_models` is declining.
-pub(super) fn choices(layout: &Layout, coefficients: &[f64], options: &mut [u32]) {
+pub(crate) fn choices(layout: &Layout, coefficients: &[f64], options: &mut [u32]) {
     dispatch(layout, Choices { coefficients, options });
 }
 
 /// The queries `(block, lane)` whose best option is not the same for all coefficients
 /// within `radius` of `coefficients`. Adds what the other queries use to `totals`.
-pub(super) fn undecided(
+pub(crate) fn undecided(
     layout: &Layout,
     coefficients: &[f64],
     radius: &[f64],

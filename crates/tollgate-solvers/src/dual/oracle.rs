@@ -6,31 +6,30 @@
 
 use tollgate_core::{Meter, Problem};
 
-use super::dense::dot;
 use super::layout::Layout;
-use super::master::Sides;
 use super::passes;
+use crate::dense::dot;
 
 /// A row, scaled.
 #[derive(Clone, Debug)]
-pub(super) struct ScaledRow {
+pub(crate) struct ScaledRow {
     /// The totals that it sums.
     slots: Vec<u32>,
     /// `s_r / (unit of the row)`: from usage to scaled usage.
-    pub(super) scale: f64,
+    pub(crate) scale: f64,
     /// From scaled prices to prices.
-    pub(super) price_unit: f64,
+    pub(crate) price_unit: f64,
     /// `b_r`, scaled.
-    pub(super) bound: f64,
+    pub(crate) bound: f64,
     /// The scaled penalty of a soft row.
-    pub(super) penalty: Option<f64>,
+    pub(crate) penalty: Option<f64>,
     /// A large price, in scaled units, is large against this.
-    pub(super) natural_price: f64,
+    pub(crate) natural_price: f64,
 }
 
 /// Which part of the Lagrangian is looked at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     /// The rows alone: is there any feasible answer?
     Feasibility,
     /// Objective and rows.
@@ -40,19 +39,34 @@ pub(super) enum Phase {
 /// What one assignment of all queries is worth and uses, scaled: a column of the
 /// master, a cut of the dual function.
 #[derive(Clone, Debug)]
-pub(super) struct Column {
+pub(crate) struct Column {
     /// The scaled prices and the phase that produced it; `None` for "serve nobody".
-    pub(super) origin: Option<(Vec<f64>, Phase)>,
-    pub(super) value: f64,
+    pub(crate) origin: Option<(Vec<f64>, Phase)>,
+    pub(crate) value: f64,
     /// One entry a row.
-    pub(super) usage: Vec<f64>,
+    pub(crate) usage: Vec<f64>,
 }
 
 impl Column {
     /// What it leaves of `value` at these prices, in `phase`.
-    pub(super) fn score(&self, prices: &[f64], phase: Phase) -> f64 {
+    pub(crate) fn score(&self, prices: &[f64], phase: Phase) -> f64 {
         let value = if phase == Phase::Objective { self.value } else { 0.0 };
         value - dot(prices, &self.usage)
+    }
+}
+
+/// A box of prices.
+#[derive(Clone, Debug)]
+pub(crate) struct Sides {
+    pub(crate) floors: Vec<f64>,
+    pub(crate) ceilings: Vec<f64>,
+}
+
+impl Sides {
+    /// The nearest prices inside.
+    pub(crate) fn clamp(&self, prices: &[f64]) -> Vec<f64> {
+        let sides = self.floors.iter().zip(&self.ceilings);
+        prices.iter().zip(sides).map(|(p, (low, high))| p.max(*low).min(*high)).collect()
     }
 }
 
@@ -76,13 +90,13 @@ impl Fold {
 
 /// Evaluates the dual function of one problem.
 #[derive(Debug)]
-pub(super) struct Oracle<'a> {
+pub(crate) struct Oracle<'a> {
     layout: &'a Layout,
-    pub(super) rows: &'a [ScaledRow],
+    pub(crate) rows: &'a [ScaledRow],
     /// The objective's weight of each slot, divided by [`unit`](Self::unit).
     objective: Vec<f64>,
     /// Scaled objective 1, in the unit of the objective.
-    pub(super) unit: f64,
+    pub(crate) unit: f64,
     fold: Option<Fold>,
     /// Queries looked at.
     work: u64,
@@ -91,7 +105,7 @@ pub(super) struct Oracle<'a> {
 }
 
 /// Scales the rows of `problem`; returns them with the unit of the objective.
-pub(super) fn scale(problem: &Problem, layout: &Layout) -> (Vec<ScaledRow>, f64) {
+pub(crate) fn scale(problem: &Problem, layout: &Layout) -> (Vec<ScaledRow>, f64) {
     let magnitudes = layout.magnitudes();
     let slots: Vec<Meter> = layout.slots().collect();
     let (n_slots, n_models) = (slots.len(), layout.n_models());
@@ -136,7 +150,7 @@ pub(super) fn scale(problem: &Problem, layout: &Layout) -> (Vec<ScaledRow>, f64)
 }
 
 impl<'a> Oracle<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         problem: &Problem,
         layout: &'a Layout,
         rows: &'a [ScaledRow],
@@ -156,29 +170,29 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    pub(super) fn n_queries(&self) -> usize {
+    pub(crate) fn n_queries(&self) -> usize {
         self.layout.n_queries()
     }
 
     /// Full passes so far, rounded up.
-    pub(super) fn passes(&self) -> u64 {
+    pub(crate) fn passes(&self) -> u64 {
         self.work.div_ceil(self.layout.n_queries().max(1) as u64)
     }
 
     /// Counts what another oracle, of a sample, has looked at.
-    pub(super) fn add_work(&mut self, sample: &Oracle<'_>) {
+    pub(crate) fn add_work(&mut self, sample: &Oracle<'_>) {
         self.work += sample.work;
     }
 
     /// The options with the best scores at these scaled prices.
-    pub(super) fn choices(&mut self, prices: &[f64]) -> Vec<u32> {
+    pub(crate) fn choices(&mut self, prices: &[f64]) -> Vec<u32> {
         let usage = Vec::new();
         let origin = Some((prices.to_vec(), Phase::Objective));
         self.replay(&Column { origin, value: 0.0, usage }, prices, &[])
     }
 
     /// The column with the best score at these scaled prices.
-    pub(super) fn evaluate(&mut self, prices: &[f64], phase: Phase) -> Column {
+    pub(crate) fn evaluate(&mut self, prices: &[f64], phase: Phase) -> Column {
         self.collapse(prices, phase);
         let fold = self.fold.as_ref().filter(|fold| fold.covers(prices, phase));
         let layout = if let Some(fold) = fold {
@@ -194,7 +208,7 @@ impl<'a> Oracle<'a> {
     }
 
     /// `D(p)` in the unit of the objective, summed score by score over all queries.
-    pub(super) fn bound(&mut self, prices: &[f64]) -> f64 {
+    pub(crate) fn bound(&mut self, prices: &[f64]) -> f64 {
         self.collapse(prices, Phase::Objective);
         self.totals.fill(0.0);
         self.work += self.layout.n_queries() as u64;
@@ -205,7 +219,7 @@ impl<'a> Oracle<'a> {
 
     /// The options that made a column, one a query; `n_models` is declined. `near` are
     /// those at `center`: inside the fold only what is left of it can differ.
-    pub(super) fn replay(&mut self, column: &Column, center: &[f64], near: &[u32]) -> Vec<u32> {
+    pub(crate) fn replay(&mut self, column: &Column, center: &[f64], near: &[u32]) -> Vec<u32> {
         let Some((prices, phase)) = &column.origin else {
             #[expect(clippy::cast_possible_truncation, reason = "models are u32 in an answer")]
             return vec![self.layout.n_models() as u32; self.layout.n_queries()];
@@ -225,7 +239,7 @@ impl<'a> Oracle<'a> {
     /// Folds the queries that choose the same all over a box into constants.
     /// Evaluations inside the box then cost what is left; those outside are as before.
     /// A box inside the last one starts from what that left.
-    pub(super) fn fold(&mut self, sides: &Sides, phase: Phase) {
+    pub(crate) fn fold(&mut self, sides: &Sides, phase: Phase) {
         let Sides { floors, ceilings } = sides;
         let middle: Vec<f64> =
             floors.iter().zip(ceilings).map(|(l, h)| f64::midpoint(*l, *h)).collect();
@@ -290,6 +304,12 @@ impl<'a> Oracle<'a> {
         });
         Column { origin, value, usage: usage.collect() }
     }
+}
+
+/// `D(p)`, scaled, from the column that is best at `p`.
+pub(crate) fn bound_of(oracle: &Oracle<'_>, column: &Column, prices: &[f64], phase: Phase) -> f64 {
+    let tolls: f64 = oracle.rows.iter().zip(prices).map(|(row, price)| row.bound * price).sum();
+    tolls + column.score(prices, phase)
 }
 
 /// `value`, or `otherwise` where it is no positive number.

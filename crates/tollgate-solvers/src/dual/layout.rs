@@ -7,31 +7,31 @@ use std::sync::Arc;
 use tollgate_core::{Choice, Meter, Problem};
 
 /// Queries a block.
-pub(super) const LANES: usize = 8;
+pub(crate) const LANES: usize = 8;
 /// The meters that may have a table.
 const TABLED: [Meter; 3] = [Meter::Quality, Meter::Cost, Meter::Tokens];
 /// The query of a lane that pads its block.
-pub(super) const PADDING: u32 = u32::MAX;
+pub(crate) const PADDING: u32 = u32::MAX;
 
 /// One number a lane.
-pub(super) type Lanes = [f64; LANES];
+pub(crate) type Lanes = [f64; LANES];
 
 /// Blocks of queries. Copies what it lays out and keeps the tables it came from, by
 /// which it knows whether it still fits a problem.
 #[derive(Clone, Debug)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     tables: Vec<(Meter, Arc<[f64]>)>,
     choice: Choice,
     n_models: usize,
     n_groups: usize,
     /// Of each block.
-    pub(super) groups: Vec<u32>,
+    pub(crate) groups: Vec<u32>,
     /// Of each block, `(n_models + 1, n_tables)`; the last model is "declined": zeros.
-    pub(super) readings: Vec<Lanes>,
+    pub(crate) readings: Vec<Lanes>,
     /// Of each block; 0 in a padding lane.
-    pub(super) weights: Vec<Lanes>,
+    pub(crate) weights: Vec<Lanes>,
     /// Of each block: which queries they are.
-    pub(super) queries: Vec<[u32; LANES]>,
+    pub(crate) queries: Vec<[u32; LANES]>,
     n_queries: usize,
     /// The weighted sum of absolute readings of each total; empty in a subset.
     magnitudes: Vec<f64>,
@@ -39,7 +39,7 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Lays out the meters that the objective or a row of `problem` uses.
-    pub(super) fn new(problem: &Problem) -> Self {
+    pub(crate) fn new(problem: &Problem) -> Self {
         let tables = used_tables(problem);
         let mut layout = Self {
             choice: problem.choice(),
@@ -73,7 +73,7 @@ impl Layout {
     }
 
     /// Whether this is the layout of `problem`, found by comparing tables by address.
-    pub(super) fn fits(&self, problem: &Problem) -> bool {
+    pub(crate) fn fits(&self, problem: &Problem) -> bool {
         let tables = used_tables(problem);
         self.choice == problem.choice()
             && self.n_models == problem.n_models()
@@ -89,7 +89,7 @@ impl Layout {
     }
 
     /// Some of the queries, `(block, lane)` in order, their weights times `factor`.
-    pub(super) fn subset(&self, keep: &[(u32, u8)], factor: f64) -> Self {
+    pub(crate) fn subset(&self, keep: &[(u32, u8)], factor: f64) -> Self {
         let mut subset = Self {
             groups: Vec::new(),
             readings: Vec::new(),
@@ -114,7 +114,7 @@ impl Layout {
     }
 
     /// Every `stride`-th query, standing for `stride`.
-    pub(super) fn sample(&self, stride: usize) -> Self {
+    pub(crate) fn sample(&self, stride: usize) -> Self {
         let keep: Vec<(u32, u8)> =
             self.lanes().step_by(stride).map(|(block, lane, _)| at(block, lane)).collect();
         self.subset(&keep, self.n_queries as f64 / keep.len().max(1) as f64)
@@ -143,12 +143,12 @@ impl Layout {
         &mut self.readings[start..]
     }
 
-    pub(super) fn block_len(&self) -> usize {
+    pub(crate) fn block_len(&self) -> usize {
         (self.n_models + 1) * self.n_tables()
     }
 
     /// Readings an option: one a table, and a zero where there is none.
-    pub(super) fn n_tables(&self) -> usize {
+    pub(crate) fn n_tables(&self) -> usize {
         self.tables.len().max(1)
     }
 
@@ -160,27 +160,27 @@ impl Layout {
         })
     }
 
-    pub(super) fn n_queries(&self) -> usize {
+    pub(crate) fn n_queries(&self) -> usize {
         self.n_queries
     }
 
-    pub(super) fn n_models(&self) -> usize {
+    pub(crate) fn n_models(&self) -> usize {
         self.n_models
     }
 
-    pub(super) fn n_groups(&self) -> usize {
+    pub(crate) fn n_groups(&self) -> usize {
         self.n_groups
     }
 
     /// The meter of each slot of an option, in order; the constant one comes last.
-    pub(super) fn slots(&self) -> impl ExactSizeIterator<Item = Meter> {
+    pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = Meter> {
         // A problem without tables has no use for the quality that stands in.
         let tabled = self.tables.iter().map(|(meter, _)| *meter).chain([Meter::Quality]);
         tabled.take(self.n_tables()).chain([Meter::One]).collect::<Vec<_>>().into_iter()
     }
 
     /// The weighted sum of absolute readings of each total; of the whole problem only.
-    pub(super) fn magnitudes(&self) -> &[f64] {
+    pub(crate) fn magnitudes(&self) -> &[f64] {
         &self.magnitudes
     }
 
@@ -205,16 +205,16 @@ impl Layout {
     }
 
     /// How many totals or coefficients there are: `(n_groups, n_models + 1, n_slots)`.
-    pub(super) fn n_totals(&self) -> usize {
+    pub(crate) fn n_totals(&self) -> usize {
         self.n_groups * self.group_len()
     }
 
-    pub(super) fn group_len(&self) -> usize {
+    pub(crate) fn group_len(&self) -> usize {
         (self.n_models + 1) * (self.n_tables() + 1)
     }
 
     /// The score of declining.
-    pub(super) fn floor(&self) -> f64 {
+    pub(crate) fn floor(&self) -> f64 {
         match self.choice {
             Choice::AtMostOne => 0.0,
             Choice::ExactlyOne => f64::NEG_INFINITY,
@@ -222,7 +222,7 @@ impl Layout {
     }
 }
 
-pub(super) fn at(block: usize, lane: usize) -> (u32, u8) {
+pub(crate) fn at(block: usize, lane: usize) -> (u32, u8) {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "fewer blocks than queries, and eight lanes"

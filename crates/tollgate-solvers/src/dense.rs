@@ -5,13 +5,13 @@ const SINGULAR: f64 = 1e-14;
 
 /// The inverse of a square matrix, row-major.
 #[derive(Clone, Debug)]
-pub(super) struct Inverse {
+pub(crate) struct Inverse {
     order: usize,
     values: Vec<f64>,
 }
 
 impl Inverse {
-    pub(super) fn identity(order: usize) -> Self {
+    pub(crate) fn identity(order: usize) -> Self {
         let mut values = vec![0.0; order * order];
         for at in 0..order {
             values[at * order + at] = 1.0;
@@ -20,7 +20,7 @@ impl Inverse {
     }
 
     /// Gauss and Jordan's elimination with row pivoting; `None` for a singular matrix.
-    pub(super) fn of_columns(columns: &[Vec<f64>]) -> Option<Self> {
+    pub(crate) fn of_columns(columns: &[Vec<f64>]) -> Option<Self> {
         let order = columns.len();
         let mut matrix = vec![0.0; order * order];
         for (at, column) in columns.iter().enumerate() {
@@ -55,14 +55,14 @@ impl Inverse {
     }
 
     /// `inverse * column`.
-    pub(super) fn right_multiply(&self, column: &[f64], out: &mut [f64]) {
+    pub(crate) fn right_multiply(&self, column: &[f64], out: &mut [f64]) {
         for (out, row) in out.iter_mut().zip(self.values.chunks_exact(self.order.max(1))) {
             *out = dot(row, column);
         }
     }
 
     /// `row * inverse`.
-    pub(super) fn left_multiply(&self, row: &[f64], out: &mut [f64]) {
+    pub(crate) fn left_multiply(&self, row: &[f64], out: &mut [f64]) {
         out.fill(0.0);
         for (factor, values) in row.iter().zip(self.values.chunks_exact(self.order.max(1))) {
             if *factor != 0.0 {
@@ -75,7 +75,7 @@ impl Inverse {
 
     /// The column at `position` of the matrix is replaced by one whose product with
     /// the inverse is `direction`.
-    pub(super) fn pivot(&mut self, position: usize, direction: &[f64]) {
+    pub(crate) fn pivot(&mut self, position: usize, direction: &[f64]) {
         let order = self.order;
         let scale = 1.0 / direction[position];
         scale_row(self.row_mut(position), scale);
@@ -86,12 +86,12 @@ impl Inverse {
         }
     }
 
-    pub(super) fn row_mut(&mut self, row: usize) -> &mut [f64] {
+    pub(crate) fn row_mut(&mut self, row: usize) -> &mut [f64] {
         &mut self.values[row * self.order..(row + 1) * self.order]
     }
 
     /// `row_into += row_from`.
-    pub(super) fn add_row(&mut self, into: usize, from: usize) {
+    pub(crate) fn add_row(&mut self, into: usize, from: usize) {
         subtract_row(&mut self.values, self.order, into, from, -1.0);
     }
 }
@@ -107,14 +107,14 @@ fn subtract_row(values: &mut [f64], order: usize, into: usize, from: usize, fact
     }
 }
 
-pub(super) fn scale_row(row: &mut [f64], factor: f64) {
+pub(crate) fn scale_row(row: &mut [f64], factor: f64) {
     for value in row {
         *value *= factor;
     }
 }
 
 /// The inner product, in eight sums that run abreast.
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let mut sums = [0.0; 8];
     for (a, b) in a.iter().zip(b) {
