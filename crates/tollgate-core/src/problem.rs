@@ -154,28 +154,51 @@ impl Problem {
     /// When the answer has another shape than the problem.
     pub fn check(&self, primal: &Primal) -> Feasibility {
         assert_eq!(primal.n_queries(), self.n_queries, "one entry a query");
-        let mut value = 0.0;
-        let mut used = vec![0.0; self.rows.len()];
+        // By (group, model, meter): rows sum these, however many rows there are.
+        let mut totals = vec![0.0; self.n_groups * self.n_models * Meter::COUNT];
         let mut choice_violation = 0.0_f64;
         for query in 0..self.n_queries {
-            let weight = self.weight(query);
-            let group = self.group(query);
+            let group = self.group(query) as usize;
             let mut share = 0.0;
             for &(model, fraction) in primal.of(query) {
                 let model = model as usize;
                 share += fraction;
                 choice_violation = choice_violation.max(-fraction);
-                value += weight * fraction * self.value(query, model);
-                for (row, used) in self.rows.iter().zip(&mut used) {
-                    if row.scope.covers(group, model) {
-                        *used += weight * fraction * self.reading(row.meter, query, model);
+                let weight = self.weight(query) * fraction;
+                let option = (group * self.n_models + model) * Meter::COUNT;
+                let totals = &mut totals[option..option + Meter::COUNT];
+                for (total, table) in totals.iter_mut().zip(&self.tables) {
+                    if let Some(table) = table {
+                        *total += weight * table[query * self.n_models + model];
                     }
                 }
+                totals[Meter::One.index()] += weight;
             }
             let short = if self.choice == Choice::ExactlyOne { 1.0 - share } else { 0.0 };
             choice_violation = choice_violation.max(share - 1.0).max(short);
         }
+        let value = totals
+            .chunks_exact(Meter::COUNT)
+            .flat_map(|totals| totals.iter().zip(&self.objective))
+            .map(|(total, weight)| total * weight)
+            .sum();
+        let used = self.rows.iter().map(|row| self.used(row, &totals)).collect();
         self.judge(value, used, choice_violation)
+    }
+
+    /// What a row uses of totals of the shape `(n_groups, n_models, meters)`.
+    fn used(&self, row: &Row, totals: &[f64]) -> f64 {
+        let groups = match row.scope.group {
+            Some(group) => group as usize..(group as usize + 1).min(self.n_groups),
+            None => 0..self.n_groups,
+        };
+        let covered = |&model: &usize| row.scope.models.covers(model);
+        let total = |group: usize, model: usize| {
+            totals[(group * self.n_models + model) * Meter::COUNT + row.meter.index()]
+        };
+        groups
+            .map(|group| (0..self.n_models).filter(covered).map(|m| total(group, m)).sum::<f64>())
+            .sum()
     }
 
     fn judge(&self, mut value: f64, used: Vec<f64>, choice_violation: f64) -> Feasibility {
@@ -347,13 +370,28 @@ impl Primal {
     where
         Q: IntoIterator<Item = (u32, f64)>,
     {
-        let mut offsets = vec![0];
-        let mut entries = Vec::new();
+        let queries = queries.into_iter();
+        let mut primal = Self::with_capacity(queries.size_hint().0);
         for query in queries {
-            entries.extend(query);
-            offsets.push(entries.len());
+            primal.push(query);
         }
-        Self { offsets, entries }
+        primal
+    }
+
+    /// Room for some queries, to be [`push`](Self::push)ed in order.
+    pub fn with_capacity(n_queries: usize) -> Self {
+        let mut offsets = Vec::with_capacity(n_queries + 1);
+        offsets.push(0);
+        Self { offsets, entries: Vec::with_capacity(n_queries) }
+    }
+
+    /// Appends the next query: `(model, share)`, models ascending; none where it is declined.
+    pub fn push(&mut self, query: impl IntoIterator<Item = (u32, f64)>) {
+        if self.offsets.is_empty() {
+            self.offsets.push(0);
+        }
+        self.entries.extend(query);
+        self.offsets.push(self.entries.len());
     }
 
     /// How many queries it answers.

@@ -115,18 +115,18 @@ impl Mixture {
     /// The answer without the declined shares, and without the tiny ones.
     pub(super) fn into_primal(self) -> Primal {
         let mut splits = self.split.into_iter().peekable();
-        let n_models = self.n_models;
-        Primal::from_queries(self.whole.into_iter().enumerate().map(|(query, whole)| {
+        let mut primal = Primal::with_capacity(self.whole.len());
+        for (query, whole) in self.whole.into_iter().enumerate() {
             let Some(split) = splits.next_if(|split| split.query as usize == query) else {
-                return if whole == n_models { Vec::new() } else { vec![(whole, 1.0)] };
+                primal.push((whole != self.n_models).then_some((whole, 1.0)));
+                continue;
             };
             let total: f64 = split.shares.iter().filter(|share| **share > TINY).sum();
             let parts = split.options.into_iter().zip(split.shares);
-            parts
-                .filter(|(option, share)| *option != n_models && *share > TINY)
-                .map(|(option, share)| (option, share / total))
-                .collect()
-        }))
+            let served = parts.filter(|(option, share)| *option != self.n_models && *share > TINY);
+            primal.push(served.map(|(option, share)| (option, share / total)));
+        }
+        primal
     }
 }
 

@@ -53,23 +53,60 @@ impl Layout {
             magnitudes: Vec::new(),
             tables,
         };
-        #[expect(clippy::cast_possible_truncation, reason = "a query index; beyond 2^32 no memory")]
-        let mut order: Vec<u32> = (0..problem.n_queries() as u32).collect();
-        order.sort_by_key(|&query| problem.group(query as usize));
-        let tables: Vec<Arc<[f64]>> = layout.tables.iter().map(|(_, t)| Arc::clone(t)).collect();
-        for &query in &order {
-            let at = query as usize;
-            let lane = layout.push(problem.group(at), query, problem.weight(at));
-            let block = layout.last_block();
-            for model in 0..problem.n_models() {
-                for (slot, table) in tables.iter().enumerate() {
-                    block[model * tables.len() + slot][lane] =
-                        table[at * problem.n_models() + model];
+        layout.magnitudes = vec![0.0; layout.n_totals()];
+        let (n_queries, stride) = (problem.n_queries(), layout.block_len());
+        let n_blocks = n_queries.div_ceil(LANES) + problem.n_groups().min(n_queries);
+        layout.readings.reserve_exact(n_blocks * stride);
+        let mut by_group: Vec<u32> = (0..query_number(n_queries)).collect();
+        if problem.n_groups() > 1 {
+            by_group.sort_by_key(|&query| problem.group(query as usize));
+        }
+        for queries in
+            by_group.chunk_by(|&a, &b| problem.group(a as usize) == problem.group(b as usize))
+        {
+            for queries in queries.chunks(LANES) {
+                layout.push_block(problem, queries);
+            }
+        }
+        layout
+    }
+
+    /// Appends a block of at most eight queries of one group.
+    fn push_block(&mut self, problem: &Problem, queries: &[u32]) {
+        let n_tables = self.n_tables();
+        let start = self.readings.len();
+        self.readings.resize(start + self.block_len(), [0.0; LANES]);
+        let block = &mut self.readings[start..];
+        for (slot, (_, table)) in self.tables.iter().enumerate() {
+            let row = |query: u32| &table[query as usize * self.n_models..][..self.n_models];
+            if let &[a, b, c, d, e, f, g, h] = queries {
+                let [a, b, c, d, e, f, g, h] = [a, b, c, d, e, f, g, h].map(row);
+                for model in 0..self.n_models {
+                    block[model * n_tables + slot] = [
+                        a[model], b[model], c[model], d[model], e[model], f[model], g[model],
+                        h[model],
+                    ];
+                }
+                continue;
+            }
+            for (lane, &query) in queries.iter().enumerate() {
+                for (model, &reading) in row(query).iter().enumerate() {
+                    block[model * n_tables + slot][lane] = reading;
                 }
             }
         }
-        layout.magnitudes = layout.sum_magnitudes();
-        layout
+        let mut weights = [0.0; LANES];
+        let mut lanes = [PADDING; LANES];
+        for (lane, &query) in queries.iter().enumerate() {
+            weights[lane] = problem.weight(query as usize);
+            lanes[lane] = query;
+        }
+        let group = problem.group(queries[0] as usize);
+        self.groups.push(group);
+        self.weights.push(weights);
+        self.queries.push(lanes);
+        self.n_queries += queries.len();
+        self.add_magnitudes(group, &weights, start);
     }
 
     /// Whether this is the layout of `problem`, found by comparing tables by address.
@@ -100,17 +137,47 @@ impl Layout {
             tables: self.tables.clone(),
             ..*self
         };
-        let stride = self.block_len();
-        for &(block, lane) in keep {
-            let (block, lane) = (block as usize, usize::from(lane));
-            let weight = self.weights[block][lane] * factor;
-            let to = subset.push(self.groups[block], self.queries[block][lane], weight);
-            let from = &self.readings[block * stride..][..stride];
-            for (into, from) in subset.last_block().iter_mut().zip(from) {
-                into[to] = from[lane];
+        subset.readings.reserve_exact((keep.len().div_ceil(LANES) + 1) * self.block_len());
+        let group = |&(block, _): &(u32, u8)| self.groups[block as usize];
+        for keep in keep.chunk_by(|a, b| group(a) == group(b)) {
+            for keep in keep.chunks(LANES) {
+                subset.gather(self, keep, factor);
             }
         }
         subset
+    }
+
+    /// Appends a block of at most eight queries of one group of another layout.
+    fn gather(&mut self, from: &Self, keep: &[(u32, u8)], factor: f64) {
+        let stride = from.block_len();
+        let mut weights = [0.0; LANES];
+        let mut queries = [PADDING; LANES];
+        for (to, &(block, lane)) in keep.iter().enumerate() {
+            weights[to] = from.weights[block as usize][usize::from(lane)] * factor;
+            queries[to] = from.queries[block as usize][usize::from(lane)];
+        }
+        let source = |&(block, lane): &(u32, u8)| {
+            (&from.readings[block as usize * stride..][..stride], usize::from(lane))
+        };
+        if let [a, b, c, d, e, f, g, h] = keep {
+            let [a, b, c, d, e, f, g, h] = [a, b, c, d, e, f, g, h].map(source);
+            self.readings.extend(
+                (0..stride)
+                    .map(|at| [a, b, c, d, e, f, g, h].map(|(readings, lane)| readings[at][lane])),
+            );
+        } else {
+            let start = self.readings.len();
+            self.readings.resize(start + stride, [0.0; LANES]);
+            for (to, (readings, lane)) in keep.iter().map(source).enumerate() {
+                for (into, readings) in self.readings[start..].iter_mut().zip(readings) {
+                    into[to] = readings[lane];
+                }
+            }
+        }
+        self.groups.push(from.groups[keep[0].0 as usize]);
+        self.weights.push(weights);
+        self.queries.push(queries);
+        self.n_queries += keep.len();
     }
 
     /// Every `stride`-th query, standing for `stride`.
@@ -118,29 +185,6 @@ impl Layout {
         let keep: Vec<(u32, u8)> =
             self.lanes().step_by(stride).map(|(block, lane, _)| at(block, lane)).collect();
         self.subset(&keep, self.n_queries as f64 / keep.len().max(1) as f64)
-    }
-
-    /// Makes room for one more query; which lane of the last block it has.
-    fn push(&mut self, group: u32, query: u32, weight: f64) -> usize {
-        let full = self.queries.last().is_none_or(|lanes| lanes[LANES - 1] != PADDING);
-        if full || self.groups.last() != Some(&group) {
-            self.groups.push(group);
-            self.weights.push([0.0; LANES]);
-            self.queries.push([PADDING; LANES]);
-            self.readings.resize(self.readings.len() + self.block_len(), [0.0; LANES]);
-        }
-        let block = self.groups.len() - 1;
-        let lanes = &mut self.queries[block];
-        let lane = lanes.iter().position(|&q| q == PADDING).expect("the block is not full");
-        lanes[lane] = query;
-        self.weights[block][lane] = weight;
-        self.n_queries += 1;
-        lane
-    }
-
-    fn last_block(&mut self) -> &mut [Lanes] {
-        let start = self.readings.len() - self.block_len();
-        &mut self.readings[start..]
     }
 
     pub(crate) fn block_len(&self) -> usize {
@@ -184,24 +228,16 @@ impl Layout {
         &self.magnitudes
     }
 
-    fn sum_magnitudes(&self) -> Vec<f64> {
-        let n_tables = self.n_tables();
-        let mut totals = vec![0.0; self.n_totals()];
-        for (block, &group) in self.groups.iter().enumerate() {
-            let weights = &self.weights[block];
-            let readings = &self.readings[block * self.block_len()..][..self.block_len()];
-            let totals = &mut totals[group as usize * self.group_len()..][..self.group_len()];
-            for model in 0..self.n_models {
-                let totals = &mut totals[model * (n_tables + 1)..][..=n_tables];
-                for (total, readings) in
-                    totals.iter_mut().zip(&readings[model * n_tables..][..n_tables])
-                {
-                    *total += weights.iter().zip(readings).map(|(w, r)| w * r.abs()).sum::<f64>();
-                }
-                totals[n_tables] += weights.iter().sum::<f64>();
+    fn add_magnitudes(&mut self, group: u32, weights: &Lanes, start: usize) {
+        let (n_tables, group_len) = (self.n_tables(), self.group_len());
+        let totals = &mut self.magnitudes[group as usize * group_len..][..group_len];
+        let readings = self.readings[start..].chunks_exact(n_tables).take(self.n_models);
+        for (totals, readings) in totals.chunks_exact_mut(n_tables + 1).zip(readings) {
+            for (total, readings) in totals.iter_mut().zip(readings) {
+                *total += weights.iter().zip(readings).map(|(w, r)| w * r.abs()).sum::<f64>();
             }
+            totals[n_tables] += weights.iter().sum::<f64>();
         }
-        totals
     }
 
     /// How many totals or coefficients there are: `(n_groups, n_models + 1, n_slots)`.
@@ -220,6 +256,11 @@ impl Layout {
             Choice::ExactlyOne => f64::NEG_INFINITY,
         }
     }
+}
+
+fn query_number(query: usize) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "a query index; beyond 2^32 no memory")]
+    (query as u32)
 }
 
 pub(crate) fn at(block: usize, lane: usize) -> (u32, u8) {
