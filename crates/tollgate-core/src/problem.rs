@@ -69,6 +69,13 @@ impl Problem {
         Ok(problem)
     }
 
+    /// The same queries and rows with nothing to gain: what remains is whether the rows
+    /// can be kept. Penalties of soft rows stay.
+    #[must_use]
+    pub fn without_objective(&self) -> Self {
+        Self { objective: [0.0; Meter::COUNT], ..self.clone() }
+    }
+
     /// `N`.
     pub fn n_queries(&self) -> usize {
         self.n_queries
