@@ -67,12 +67,12 @@ impl Search<'_> {
             let outside = capacity + direction * step;
             // A budget below 0 is none; 0 itself is a fair question.
             let outside = if capacity >= 0.0 { outside.max(0.0) } else { outside };
-            if outside == inside {
+            if (outside - inside).abs() <= f64::MIN_POSITIVE {
                 return Ok(None);
             }
-            let Some(to) = self.choice(outside)? else { return Ok(None) };
-            if to != now {
-                return self.between(inside, Flip { capacity: outside, to }, now).map(Some);
+            let Some(there) = self.at(outside)? else { return Ok(None) };
+            if there.to != now {
+                return self.between(inside, there, now).map(Some);
             }
             inside = outside;
         }
@@ -89,8 +89,8 @@ impl Search<'_> {
         let precision = PRECISION * self.problem.rows()[self.row].capacity.abs();
         while (flip.capacity - inside).abs() > precision {
             let middle = f64::midpoint(inside, flip.capacity);
-            match self.choice(middle)? {
-                Some(to) if to != now => flip = Flip { capacity: middle, to },
+            match self.at(middle)? {
+                Some(there) if there.to != now => flip = there,
                 _ => inside = middle,
             }
         }
@@ -98,7 +98,7 @@ impl Search<'_> {
     }
 
     /// The query's best option at another capacity; `None` where there is no answer.
-    fn choice(&self, capacity: f64) -> Result<Option<Option<usize>>, SolveError> {
+    fn at(&self, capacity: f64) -> Result<Option<Flip>, SolveError> {
         let mut rows = self.problem.rows().to_vec();
         rows[self.row].capacity = capacity;
         let Ok(changed) = self.problem.with_rows(rows) else { return Ok(None) };
@@ -107,7 +107,8 @@ impl Search<'_> {
         if matches!(solution.status, Status::Infeasible { .. }) {
             return Ok(None);
         }
-        Ok(Some(explain(&changed, &solution.prices, self.query).choice()))
+        let to = explain(&changed, &solution.prices, self.query).choice();
+        Ok(Some(Flip { capacity, to }))
     }
 }
 
