@@ -21,7 +21,7 @@ struct Draft {
     penalty: Option<u32>,
 }
 
-/// Problems of up to 7 queries, 4 models and 6 rows: both choices, all meters and
+/// Problems of up to 7 queries, 4 models and 6 rows, one in nine up to 40: both choices, all meters and
 /// senses, masks, groups, weights (also 0), soft rows, empty capacities, readings on a
 /// coarse grid so that ties abound, and models whose costs differ by powers of ten.
 ///
@@ -39,7 +39,7 @@ pub fn problems() -> impl Strategy<Value = Problem> {
             vec(0_u32..3, n_queries),
             proptest::option::of(vec(0_u8..=4, n_queries)),
             (0_usize..5, -5_i32..=2),
-            vec(draft(), 0..=6),
+            prop_oneof![8 => vec(draft(), 0..=6), 1 => vec(draft(), 7..=40)],
         )
             .prop_map(
                 |(

@@ -87,8 +87,8 @@ pub fn keeps_its_word(problem: &Problem, solution: &Solution) {
         let most = row.penalty.unwrap_or(f64::MAX);
         assert!(price >= 0.0 && price <= most, "price {price} outside [0, {most}]");
     }
-    let tolls: f64 =
-        solution.prices.iter().zip(problem.rows()).map(|(p, r)| (p * r.capacity).abs()).sum();
+    let toll = |(price, row): (&f64, &Row)| price * (row.capacity.abs() + usage(problem, row));
+    let tolls: f64 = solution.prices.iter().zip(problem.rows()).map(toll).sum();
     let bound = dual_bound(problem, &solution.prices);
     let error = (bound - solution.dual_bound).abs();
     assert!(error <= 1e-12 * (scale + tolls), "bound {} is {bound}", solution.dual_bound);
@@ -200,11 +200,18 @@ fn same(a: &Solution, b: &Solution) {
     assert_eq!((&a.status, a.iterations, a.passes), (&b.status, b.iterations, b.passes));
 }
 
+const METERS: [Meter; 4] = [Meter::Quality, Meter::Cost, Meter::Tokens, Meter::One];
+
 /// What the objective would come to if nothing cancelled, soft rows' penalties included.
 fn magnitude(problem: &Problem) -> f64 {
     let most = |query: usize| {
-        let values = (0..problem.n_models()).map(|model| problem.value(query, model).abs());
-        problem.weight(query) * values.fold(0.0, f64::max)
+        let of_meter = |model: usize| {
+            let terms = METERS.map(|meter| {
+                (problem.objective(meter) * problem.reading(meter, query, model)).abs()
+            });
+            terms.iter().sum::<f64>()
+        };
+        problem.weight(query) * (0..problem.n_models()).map(of_meter).fold(0.0, f64::max)
     };
     let values: f64 = (0..problem.n_queries()).map(most).sum();
     let penalties = problem
