@@ -34,7 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("tollgate-lab", &["tollgate"]),
     ("tollgate-cli", &["tollgate", "tollgate-lab"]),
-    ("xtask", &["tollgate", "tollgate-cli", "tollgate-lab"]),
+    ("xtask", &["tollgate", "tollgate-cli", "tollgate-lab", "tollgate-testkit"]),
     ("tollgate-tests", &["tollgate", "tollgate-cli", "tollgate-lab"]),
 ];
 

@@ -134,23 +134,29 @@ pub fn dual_bound(problem: &Problem, prices: &[f64]) -> f64 {
         .map(|(row, price)| row.sense.sign() * price * row.capacity)
         .sum();
     let gains: f64 = (0..problem.n_queries())
-        .map(|query| {
-            let best = (0..problem.n_models())
-                .map(|model| score(problem, &coefficients, query, model))
-                .fold(floor, f64::max);
-            problem.weight(query) * best
-        })
+        .map(|query| problem.weight(query) * best_score(problem, &coefficients, query, floor))
         .sum();
     tolls + gains
 }
 
-fn score(problem: &Problem, coefficients: &Coefficients, query: usize, model: usize) -> f64 {
-    let group = problem.group(query);
-    let mut score = coefficients.of(group, Meter::One)[model];
-    for meter in [Meter::Quality, Meter::Cost, Meter::Tokens] {
-        if problem.table(meter).is_some() {
-            score += coefficients.of(group, meter)[model] * problem.reading(meter, query, model);
+/// The best score of a query's options, at least `floor`.
+fn best_score(problem: &Problem, coefficients: &Coefficients, query: usize, floor: f64) -> f64 {
+    let (group, n_models) = (problem.group(query), problem.n_models());
+    let factors = [Meter::Quality, Meter::Cost, Meter::Tokens].map(|meter| {
+        let readings = problem.table(meter).map_or(&[][..], |table| table);
+        // Without a table the meter reads 0.
+        let of_query = readings.get(query * n_models..(query + 1) * n_models);
+        (coefficients.of(group, meter), of_query)
+    });
+    let mut best = floor;
+    for (model, constant) in coefficients.of(group, Meter::One).iter().enumerate() {
+        let mut score = *constant;
+        for (coefficients, readings) in &factors {
+            if let Some(readings) = readings {
+                score += coefficients[model] * readings[model];
+            }
         }
+        best = best.max(score);
     }
-    score
+    best
 }

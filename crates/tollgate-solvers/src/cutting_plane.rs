@@ -66,7 +66,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::{
-    Meter, ParamError, Problem, Row, Solution, SolveError, SolveOptions, Solver, WarmState,
+    Meter, ParamError, Problem, Solution, SolveError, SolveOptions, Solver, WarmState,
 };
 
 mod master;
@@ -74,6 +74,7 @@ mod run;
 mod search;
 mod vertex;
 
+use crate::Warm;
 use crate::dual::{self, Column, Layout, Oracle};
 use run::Run;
 
@@ -154,15 +155,13 @@ impl Default for CuttingPlane {
     }
 }
 
-/// What the next solve may use again.
+/// What the next solve may use again, beside the prices.
 #[derive(Debug)]
-struct Warm {
+struct Known {
     layout: Arc<Layout>,
-    /// Whose columns these are: they hold whatever the capacities and penalties.
-    rows: Vec<Row>,
     objective: [u64; 4],
+    /// They hold whatever the capacities and penalties of the rows.
     columns: Vec<Column>,
-    prices: Vec<f64>,
 }
 
 impl Solver for CuttingPlane {
@@ -176,9 +175,9 @@ impl Solver for CuttingPlane {
         options: &SolveOptions,
         warm: Option<&WarmState>,
     ) -> Result<Solution, SolveError> {
-        let warm = warm.and_then(WarmState::get::<Warm>);
-        let layout = match warm {
-            Some(warm) if warm.layout.fits(problem) => Arc::clone(&warm.layout),
+        let warm = warm.and_then(Warm::in_state);
+        let layout = match warm.and_then(Warm::own::<Known>) {
+            Some(known) if known.layout.fits(problem) => Arc::clone(&known.layout),
             _ => Arc::new(Layout::new(problem)),
         };
         let (rows, unit) = dual::scale(problem, &layout);

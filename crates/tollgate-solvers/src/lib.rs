@@ -17,6 +17,8 @@
 //!
 //! * [`CuttingPlane`]: prices and a fractional answer that meet to nine digits, for
 //!   every instance of the problem, and a proof where it has no answer.
+//! * [`Window`]: queries in and out, budgets and models that change, solved again from
+//!   where it was.
 //! * [`certificate`]: how to check an answer without trusting the solver.
 //!
 //! ```
@@ -52,5 +54,9 @@ pub mod certificate;
 mod cutting_plane;
 mod dense;
 mod dual;
+mod warm;
+mod window;
 
 pub use cutting_plane::{CuttingPlane, CuttingPlaneConfig};
+pub use warm::Warm;
+pub use window::{Incoming, Window, WindowError};

@@ -2,8 +2,12 @@
 //! plug-in traits.
 
 pub mod dense_lp;
+#[cfg(feature = "conformance")]
 pub mod estimator_conformance;
 pub mod instances;
+#[cfg(feature = "conformance")]
 pub mod policy_conformance;
+#[cfg(feature = "conformance")]
 pub mod problems;
+#[cfg(feature = "conformance")]
 pub mod solver_conformance;

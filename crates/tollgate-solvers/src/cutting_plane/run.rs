@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use tollgate_core::{
-    Choice, Primal, Problem, Row, Solution, SolveError, SolveOptions, Status, WarmState,
-};
+use tollgate_core::{Choice, Primal, Problem, Solution, SolveError, SolveOptions, Status};
 
 use super::master::Variable;
 use super::search::{EXCESS, End, Search};
 use super::vertex::Mixture;
-use super::{CuttingPlane, Warm};
+use super::{CuttingPlane, Known};
 use crate::dense::dot;
 use crate::dual::{Column, Layout, Oracle, Phase, ScaledRow, Sides};
+use crate::warm::{Warm, corresponds};
 
 /// The stride between nested samples, and the fewest queries worth sampling.
 const SAMPLE: usize = 8;
@@ -42,8 +41,8 @@ pub(super) struct Run<'r> {
 pub(super) struct Start {
     /// Scaled prices.
     center: Vec<f64>,
-    /// How wrong they may be, relative; `None` when they are a mere guess.
-    error: Option<f64>,
+    /// How wrong each may be, relative; `None` where it is a mere guess.
+    errors: Vec<Option<f64>>,
     /// Columns that hold.
     columns: Vec<Column>,
 }
@@ -66,18 +65,29 @@ impl Run<'_> {
         layout: &Arc<Layout>,
         warm: Option<&Warm>,
     ) -> Start {
-        let Some(warm) = warm.filter(|warm| warm.rows.len() == self.problem.rows().len()) else {
+        let rows = self.problem.rows();
+        let known = warm.map(|warm| (warm, warm.prices_for(rows)));
+        // With most rows new the old prices say little about the others.
+        let most_known =
+            |prices: &[Option<f64>]| 2 * prices.iter().flatten().count() > prices.len();
+        let Some((warm, prices)) = known.filter(|(_, prices)| most_known(prices)) else {
             return self.sampled(oracle, layout);
         };
-        let prices = warm.prices.iter().zip(oracle.rows).map(|(p, row)| p / row.price_unit);
-        let same_meters =
-            |a: &Row, b: &Row| a.meter == b.meter && a.scope == b.scope && a.sense == b.sense;
-        let mut rows = warm.rows.iter().zip(self.problem.rows());
-        let columns_hold = Arc::ptr_eq(&warm.layout, layout)
-            && warm.objective == super::objective_bits(self.problem)
-            && rows.all(|(a, b)| same_meters(a, b));
-        let columns = if columns_hold { warm.columns.clone() } else { self.nobody() };
-        Start { center: prices.collect(), error: Some(WARM_ERROR), columns }
+        let errors = prices.iter().map(|price| price.map(|_| WARM_ERROR)).collect();
+        let scaled =
+            |(price, row): (Option<f64>, &ScaledRow)| price.unwrap_or(0.0) / row.price_unit;
+        let center = prices.into_iter().zip(oracle.rows).map(scaled).collect();
+        let columns_hold = |known: &&Known| {
+            Arc::ptr_eq(&known.layout, layout)
+                && known.objective == super::objective_bits(self.problem)
+                && warm.rows().len() == rows.len()
+                && warm.rows().iter().zip(rows).all(|(a, b)| corresponds(a, b))
+        };
+        let columns = match warm.own::<Known>().filter(columns_hold) {
+            Some(known) => known.columns.clone(),
+            None => self.nobody(),
+        };
+        Start { center, errors, columns }
     }
 
     /// "Serve nobody", where that is allowed.
@@ -93,7 +103,8 @@ impl Run<'_> {
     fn sampled(&self, oracle: &mut Oracle<'_>, layout: &Layout) -> Start {
         let columns = self.nobody();
         if layout.n_queries() < SAMPLED || oracle.rows.is_empty() {
-            return Start { center: vec![0.0; oracle.rows.len()], error: None, columns };
+            let n_rows = oracle.rows.len();
+            return Start { center: vec![0.0; n_rows], errors: vec![None; n_rows], columns };
         }
         let sample = layout.sample(SAMPLE);
         let mut of_sample = Oracle::new(self.problem, &sample, oracle.rows, oracle.unit);
@@ -106,17 +117,19 @@ impl Run<'_> {
         search.run(SAMPLE_GAP, &options, &mut 0);
         let error = SAMPLE_ERROR / (sample.n_queries() as f64).sqrt();
         let error = search.in_the_way().is_empty().then_some(error);
+        let errors = vec![error; oracle.rows.len()];
         let center = search.center;
         oracle.add_work(&of_sample);
-        Start { center, error, columns }
+        Start { center, errors, columns }
     }
 
     /// A search in a box as wide as the start is wrong.
     fn search<'o, 'a>(&self, oracle: &'o mut Oracle<'a>, start: Start) -> Search<'o, 'a> {
-        let Start { center, error, columns } = start;
+        let Start { center, errors, columns } = start;
         let mut sides = self.widest(oracle);
-        if let Some(error) = error {
-            for (row, &price) in center.iter().enumerate() {
+        if errors.iter().any(Option::is_some) {
+            for (row, (&price, error)) in center.iter().zip(&errors).enumerate() {
+                let Some(error) = error else { continue };
                 let width = error * price.max(0.1 * oracle.rows[row].natural_price);
                 sides.floors[row] = (price - width).max(0.0);
                 let most = oracle.rows[row].penalty.unwrap_or(f64::INFINITY);
@@ -258,13 +271,12 @@ impl Run<'_> {
             mixture.into_primal()
         });
         let primal_value = primal.as_ref().map_or(f64::NEG_INFINITY, |p| self.value_of(p));
-        let warm = Warm {
+        let known = Known {
             layout: Arc::clone(layout),
-            rows: self.problem.rows().to_vec(),
             objective: super::objective_bits(self.problem),
             columns: keep(found.columns, &found.prices, found.shares.as_deref()),
-            prices: prices.clone(),
         };
+        let warm = Warm::state(self.problem.rows().to_vec(), prices.clone(), known);
         Ok(Solution {
             status: found.status,
             prices,
@@ -274,7 +286,7 @@ impl Run<'_> {
             gap: Solution::relative_gap(dual_bound, primal_value),
             iterations: self.iterations,
             passes: oracle.passes(),
-            warm: Some(WarmState::new(warm)),
+            warm: Some(warm),
         })
     }
 
