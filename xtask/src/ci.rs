@@ -30,6 +30,9 @@ pub(crate) fn run(options: &CiOptions) -> Result<()> {
     // Damaged index files, at random; cargo-fuzz would need a nightly compiler.
     let driver = ["run", "--release", "-p", "tollgate-estimators", "--example", "fuzz_index_file"];
     shell::run("cargo", &[&driver[..], &["--", "--seconds", "60"]].concat(), &[])?;
+    // Problems of awkward numbers, at random.
+    let driver = ["run", "--release", "-p", "tollgate-solvers", "--example", "fuzz_solvers"];
+    shell::run("cargo", &[&driver[..], &["--", "--seconds", "60"]].concat(), &[])?;
     bench::run(&bench::BenchOptions::decide())?;
     bench::run(&bench::BenchOptions::route())?;
     // The rows of our own are measured whether or not there is something to compare with.

@@ -58,5 +58,13 @@ mod warm;
 mod window;
 
 pub use cutting_plane::{CuttingPlane, CuttingPlaneConfig};
+use std::sync::Arc;
+
+use tollgate_core::Solver;
 pub use warm::Warm;
 pub use window::{Incoming, Window, WindowError};
+
+/// Every solver with its defaults, in the order of this page.
+pub fn all() -> Vec<Arc<dyn Solver>> {
+    vec![Arc::new(CuttingPlane::default())]
+}

@@ -11,3 +11,5 @@ pub mod policy_conformance;
 pub mod problems;
 #[cfg(feature = "conformance")]
 pub mod solver_conformance;
+#[cfg(feature = "conformance")]
+pub mod wild;

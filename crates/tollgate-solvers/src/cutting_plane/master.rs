@@ -124,24 +124,25 @@ impl Master {
         REDUCED_COST * self.duals.iter().fold(1.0, |most, dual| dual.abs().max(most))
     }
 
-    /// Pivots until no variable improves the mixture. Returns the number of pivots.
-    pub(super) fn optimize(&mut self) -> u64 {
+    /// Pivots until no variable improves the mixture; false where rounding keeps it from
+    /// getting there.
+    pub(super) fn optimize(&mut self) -> bool {
         let patience = 20 * (self.n_rows as u64 + 10);
         let limit = 50 * patience;
         let (mut pivots, mut stalled) = (0, 0);
         self.price_basis();
         while pivots < limit {
-            let Some(entering) = self.entering(stalled > patience) else { break };
+            let Some(entering) = self.entering(stalled > patience) else { return true };
             let direction = self.direction(entering);
             let Some((leaving, step)) = self.ratio_test(&direction, stalled > patience) else {
-                break;
+                return true;
             };
             stalled = if step > 0.0 { 0 } else { stalled + 1 };
             self.pivot(entering, leaving, step, &direction);
             pivots += 1;
             self.price_basis();
         }
-        pivots
+        false
     }
 
     /// The column of a variable in the constraints, and its cost.

@@ -263,6 +263,13 @@ impl Run<'_> {
             let iteration = self.iterations;
             return Err(SolveError::Breakdown { solver: "cutting-plane", what, got, iteration });
         }
+        // They add up to 1, or numbers of very different size have drowned them.
+        let mixed =
+            found.shares.as_ref().map(|all| all.iter().map(|(_, share)| share).sum::<f64>());
+        if let Some(got) = mixed.filter(|total| !(0.5..2.0).contains(total)) {
+            let (what, iteration) = ("the sum of all shares", self.iterations);
+            return Err(SolveError::Breakdown { solver: "cutting-plane", what, got, iteration });
+        }
         let primal = found.shares.as_ref().map(|shares| {
             let mut mixture = Mixture::new(oracle, layout, &found.columns, shares, &found.prices);
             if self.solver.vertex {

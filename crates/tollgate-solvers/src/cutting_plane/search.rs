@@ -74,7 +74,10 @@ impl<'o, 'a> Search<'o, 'a> {
     /// Runs until bound and value meet to `gap`, relative.
     pub(super) fn run(&mut self, gap: f64, options: &SolveOptions, iterations: &mut u64) -> End {
         loop {
-            self.master.optimize();
+            // From a basis that cycles, or beyond the largest numbers, no step leads back.
+            if !self.master.optimize() || !self.bound.is_finite() || !self.master.value().is_finite() {
+                return End::Stalled;
+            }
             if self.phase == Phase::Feasibility && self.in_the_way().is_empty() {
                 return End::Feasible;
             }

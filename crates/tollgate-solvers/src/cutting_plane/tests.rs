@@ -212,6 +212,6 @@ fn overflow_is_an_error() {
     let error = CuttingPlane::default().solve(&problem, &SolveOptions::default(), None);
     insta::assert_snapshot!(
         error.unwrap_err(),
-        @"cutting-plane: a price or its bound is inf at iteration 2"
+        @"cutting-plane: a price or its bound is inf at iteration 0"
     );
 }
