@@ -33,15 +33,9 @@ enum What {
     Route(route::RouteOptions),
     /// Every index of neighbors: build, query, recall and memory.
     Index(index::IndexOptions),
-    /// The exact solver against HiGHS (through Python) on the same instance.
-    Solve {
-        /// Queries in the instance.
-        #[arg(long, default_value_t = 10_000)]
-        queries: usize,
-        /// Fail when HiGHS takes less than this many times as long.
-        #[arg(long, default_value_t = 100.0)]
-        at_least: f64,
-    },
+    /// Every solver: time to a gap, cold and warm, and how it grows; or the default one
+    /// against HiGHS and Clarabel.
+    Solve(solve::SolveOptionsOfBench),
 }
 
 impl BenchOptions {
@@ -60,10 +54,9 @@ impl BenchOptions {
         Self { what: What::Index(index::IndexOptions::quick(compare)) }
     }
 
-    /// The comparison with HiGHS at its published size. What is promised is 100; a build
-    /// should not fail because its machine is busy for a moment.
+    /// The comparison with HiGHS at its published size, with some slack.
     pub(crate) fn solve() -> Self {
-        Self { what: What::Solve { queries: 10_000, at_least: 80.0 } }
+        Self { what: What::Solve(solve::SolveOptionsOfBench::comparison()) }
     }
 }
 
@@ -73,7 +66,7 @@ pub(crate) fn run(options: &BenchOptions) -> Result<()> {
         What::Decide { at_least } => decide::run(*at_least),
         What::Route(options) => route::run(options),
         What::Index(options) => index::run(options),
-        What::Solve { queries, at_least } => solve::run(*queries, *at_least),
+        What::Solve(options) => solve::run(options),
     }
 }
 

@@ -87,7 +87,7 @@ pub fn problem(bytes: &[u8]) -> Result<Problem, ProblemError> {
         builder = builder.table(*meter, bytes.numbers(n_queries * n_models, wild));
     }
     for meter in meters {
-        let weight = if bytes.next() % 2 == 0 { 0.0 } else { bytes.number(wild) };
+        let weight = if bytes.next().is_multiple_of(2) { 0.0 } else { bytes.number(wild) };
         builder = builder.objective(meter, weight);
     }
     if flags & 4 == 4 {
@@ -106,15 +106,15 @@ fn row(bytes: &mut Bytes<'_>, n_models: usize, wild: bool) -> Row {
     let models = match bytes.next() % 3 {
         0 => ModelMask::All,
         1 => ModelMask::One(bytes.below(5) % n_models),
-        _ => ModelMask::Some((0..n_models).map(|_| bytes.next() % 2 == 0).collect()),
+        _ => ModelMask::Some((0..n_models).map(|_| bytes.next().is_multiple_of(2)).collect()),
     };
-    let group = (bytes.next() % 3 == 0).then(|| u32::from(bytes.next() % 5));
+    let group = (bytes.next().is_multiple_of(3)).then(|| u32::from(bytes.next() % 5));
     Row {
         meter: meters[bytes.below(4)],
         scope: Scope { models, group },
-        sense: if bytes.next() % 4 == 0 { Sense::AtLeast } else { Sense::AtMost },
+        sense: if bytes.next().is_multiple_of(4) { Sense::AtLeast } else { Sense::AtMost },
         capacity: bytes.number(wild),
-        penalty: (bytes.next() % 4 == 0).then(|| bytes.number(wild)),
+        penalty: (bytes.next().is_multiple_of(4)).then(|| bytes.number(wild)),
     }
 }
 
