@@ -54,12 +54,14 @@ pub mod certificate;
 mod cutting_plane;
 mod dense;
 mod dual;
+mod rounding;
 mod warm;
 mod window;
 
 pub use cutting_plane::{CuttingPlane, CuttingPlaneConfig};
 use std::sync::Arc;
 
+pub use rounding::{Rounded, round};
 use tollgate_core::Solver;
 pub use warm::Warm;
 pub use window::{Incoming, Window, WindowError};

@@ -75,7 +75,10 @@ impl<'o, 'a> Search<'o, 'a> {
     pub(super) fn run(&mut self, gap: f64, options: &SolveOptions, iterations: &mut u64) -> End {
         loop {
             // From a basis that cycles, or beyond the largest numbers, no step leads back.
-            if !self.master.optimize() || !self.bound.is_finite() || !self.master.value().is_finite() {
+            if !self.master.optimize()
+                || !self.bound.is_finite()
+                || !self.master.value().is_finite()
+            {
                 return End::Stalled;
             }
             if self.phase == Phase::Feasibility && self.in_the_way().is_empty() {

@@ -85,10 +85,9 @@ fn compare(python: &str, queries: usize, ties: bool) -> Result<usize> {
         let (warm, again) = super::timed(&solver, &shrunk, &options, solution.warm.as_ref())?;
         ensure!(again.status == Status::Optimal, "warm, not optimal: {}", again.status);
         println!("  {}, gap {:.1e}:", bar.what, solution.gap);
-        for (what, seconds, passes, bar) in [
-            ("cold", cold, solution.passes, bar.cold),
-            ("warm", warm, again.passes, bar.warm),
-        ] {
+        for (what, seconds, passes, bar) in
+            [("cold", cold, solution.passes, bar.cold), ("warm", warm, again.passes, bar.warm)]
+        {
             let times = their_seconds / seconds;
             let verdict = if times >= bar { "holds" } else { "MISSED" };
             println!(
