@@ -52,5 +52,9 @@ pub mod certificate;
 mod cutting_plane;
 mod dense;
 mod dual;
+mod operator;
+mod recovery;
+mod subgradient;
 
 pub use cutting_plane::{CuttingPlane, CuttingPlaneConfig};
+pub use subgradient::{Schedule, Subgradient, SubgradientConfig, SubgradientState};
