@@ -53,8 +53,12 @@ mod cutting_plane;
 mod dense;
 mod dual;
 mod operator;
+mod primal_dual;
 mod recovery;
+mod smoothed_lbfgs;
 mod subgradient;
 
 pub use cutting_plane::{CuttingPlane, CuttingPlaneConfig};
+pub use primal_dual::{PrimalDual, PrimalDualConfig};
+pub use smoothed_lbfgs::{SmoothedLbfgs, SmoothedLbfgsConfig};
 pub use subgradient::{Schedule, Subgradient, SubgradientConfig, SubgradientState};

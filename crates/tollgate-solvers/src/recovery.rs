@@ -17,12 +17,11 @@
 //! without it one sees the bare method.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use tollgate_core::{Choice, Problem, Solution, SolveError, SolveOptions, Status, WarmState};
 
 use crate::cutting_plane::master::{Master, Variable};
-use crate::dual::layout::Lanes;
+use crate::dual::layout::{LANES, Lanes};
 use crate::dual::{self, Column, Layout, Oracle, Phase, Sides, bound_of};
 use crate::operator::Operator;
 
@@ -42,6 +41,8 @@ const RAISES: usize = 6;
 /// Columns kept: so many a row and so many more.
 const KEPT_A_ROW: usize = 8;
 const KEPT: usize = 64;
+/// Tables of shares kept.
+const TABLES: usize = 4;
 /// Iterations between two checks, as a share of those so far; the most of them.
 const CADENCE: u64 = 16;
 const LONGEST: u64 = 64;
@@ -88,7 +89,7 @@ pub(crate) enum Source {
     /// The mean over a stretch of the trail.
     Mean(Range<usize>),
     /// The shares themselves, `(block, model)`, in the order of the layout.
-    Table(Arc<Vec<Lanes>>),
+    Table(Vec<Lanes>),
     /// The softmax of the scores at these scaled prices.
     Softmax { prices: Vec<f64>, phase: Phase, temperature: f64 },
 }
@@ -309,16 +310,65 @@ impl<'r, 'a> Recovery<'r, 'a> {
         Ok((look, column))
     }
 
-    /// Adds a column that is not known yet.
+    /// Adds a column that is not known yet. Of tables only a few are kept: a new one takes
+    /// the place of one that is not mixed, or else those mixed become one.
     pub(crate) fn keep(&mut self, column: Column, source: Source) {
         let known = |other: &Column| {
             other.value.total_cmp(&column.value).is_eq() && other.usage == column.usage
         };
         let numbers = || column.usage.iter().chain([&column.value]);
-        if numbers().all(|number| number.is_finite()) && !self.master.columns.iter().any(known) {
-            self.master.columns.push(column);
-            self.sources.push(source);
+        if !numbers().all(|number| number.is_finite()) || self.master.columns.iter().any(known) {
+            return;
         }
+        if matches!(source, Source::Table(_)) {
+            let tables: Vec<usize> = (0..self.sources.len())
+                .filter(|&at| matches!(self.sources[at], Source::Table(_)))
+                .collect();
+            if tables.len() >= TABLES {
+                let basic: Vec<(usize, f64)> = self.master.shares().collect();
+                let mixed = |at: &&usize| basic.iter().any(|(basic, _)| basic == *at);
+                if let Some(&free) = tables.iter().find(|at| !mixed(at)) {
+                    self.master.columns[free] = column;
+                    self.sources[free] = source;
+                    return;
+                }
+                self.merge(&tables, &basic);
+            }
+        }
+        self.master.columns.push(column);
+        self.sources.push(source);
+    }
+
+    /// Replaces some tables, all of them mixed, by their own mixture.
+    fn merge(&mut self, tables: &[usize], basic: &[(usize, f64)]) {
+        let share = |at: usize| basic.iter().find(|(column, _)| *column == at).map_or(0.0, |b| b.1);
+        let total: f64 = tables.iter().map(|&at| share(at)).sum();
+        let even = 1.0 / tables.len() as f64;
+        let mut value = 0.0;
+        let mut usage = vec![0.0; self.best.len()];
+        let mut merged = vec![[0.0; LANES]; self.operator.table_len()];
+        for &at in tables {
+            let part = if total > 0.0 { share(at) / total } else { even };
+            let column = &self.master.columns[at];
+            value += part * column.value;
+            for (usage, more) in usage.iter_mut().zip(&column.usage) {
+                *usage += part * more;
+            }
+            if let Source::Table(table) = &self.sources[at] {
+                for (merged, shares) in
+                    merged.as_flattened_mut().iter_mut().zip(table.as_flattened())
+                {
+                    *merged += part * shares;
+                }
+            }
+        }
+        for &at in tables.iter().rev() {
+            self.master.columns.remove(at);
+            self.sources.remove(at);
+        }
+        self.master.columns.push(Operator::column(value, usage, &self.best, self.phase));
+        self.sources.push(Source::Table(merged));
+        self.rebuild();
     }
 
     /// Remembers prices for a mean, with their weight; their place in the trail.
