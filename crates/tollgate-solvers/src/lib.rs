@@ -52,6 +52,7 @@ pub mod certificate;
 mod cutting_plane;
 mod dense;
 mod dual;
+mod lagrangian;
 mod operator;
 mod primal_dual;
 mod recovery;
@@ -59,6 +60,7 @@ mod smoothed_lbfgs;
 mod subgradient;
 
 pub use cutting_plane::{CuttingPlane, CuttingPlaneConfig};
+pub use lagrangian::{Lagrangian, LagrangianConfig};
 pub use primal_dual::{PrimalDual, PrimalDualConfig};
 pub use smoothed_lbfgs::{SmoothedLbfgs, SmoothedLbfgsConfig};
 pub use subgradient::{Schedule, Subgradient, SubgradientConfig, SubgradientState};

@@ -26,8 +26,10 @@ use crate::dual::{self, Column, Layout, Oracle, Phase, Sides, bound_of};
 use crate::operator::Operator;
 
 mod blend;
+mod level;
 mod mean;
 
+pub(crate) use level::Level;
 pub(crate) use mean::Mean;
 
 /// Rounding of a scaled bound: gaps below it can't be told from 0.

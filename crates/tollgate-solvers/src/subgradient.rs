@@ -56,7 +56,7 @@ use argmin::kv;
 use serde::{Deserialize, Serialize};
 use tollgate_core::{ParamError, Problem, Solution, SolveError, SolveOptions, Solver, WarmState};
 
-use crate::recovery::{self, Halt, Look, Mean, Method, Recovery};
+use crate::recovery::{self, Halt, Level, Look, Mean, Method, Recovery};
 
 /// What an observer of [`Subgradient::solve_observed`] sees after every iteration: the
 /// scaled prices (`param`), their bound (`cost`), what the rows have left (`gradient`), and
@@ -240,7 +240,8 @@ impl<O: Observe<SubgradientState> + 'static> Method for Observed<'_, O> {
         let caps = recovery.caps();
         let dual = Dual(RefCell::new(recovery));
         let (halt, mean, level) = (Rc::default(), Mean::default(), Level::default());
-        let walk = Walk { solver: self.solver, caps, level, mean, halt: Rc::clone(&halt) };
+        let walk =
+            Walk { solver: self.solver, caps, level, steps: 0, mean, halt: Rc::clone(&halt) };
         let mut executor = Executor::new(dual, walk)
             .configure(|state| state.param(start.to_vec()))
             .timer(false)
@@ -263,6 +264,7 @@ struct Walk<'s> {
     solver: &'s Subgradient,
     caps: Vec<f64>,
     level: Level,
+    steps: u64,
     mean: Mean,
     /// Why the walk has stopped.
     halt: Rc<RefCell<Option<Halt>>>,
@@ -335,13 +337,13 @@ impl Walk<'_> {
             !(**left >= 0.0 && **price <= 0.0 || **left <= 0.0 && *price >= *cap)
         });
         let square: f64 = free.map(|((left, _), _)| left * left).sum();
-        self.level.steps += 1;
+        self.steps += 1;
         let step = match self.solver.schedule {
             Schedule::Polyak => {
                 let target = self.level.target(recovery.best().1, recovery.value(), prices.len());
                 self.solver.step * (bound - target) / square
             }
-            Schedule::Diminishing => self.solver.step / (square * self.level.steps as f64).sqrt(),
+            Schedule::Diminishing => self.solver.step / (square * self.steps as f64).sqrt(),
         };
         (step > 0.0 && step.is_finite()).then_some(step)
     }
@@ -369,34 +371,6 @@ impl Walk<'_> {
             recovery.check()?;
         }
         Ok(look)
-    }
-}
-
-/// Where Polyak's steps aim.
-#[derive(Debug, Default)]
-struct Level {
-    /// How far below the best bound; 0 before the first step.
-    below: f64,
-    /// The best bound when that was last set, and steps since.
-    record: f64,
-    waited: usize,
-    /// Steps in all.
-    steps: u64,
-}
-
-impl Level {
-    /// The value aimed at, given the best bound and the value of a known answer.
-    fn target(&mut self, best: f64, known: f64, n_rows: usize) -> f64 {
-        if self.below <= 0.0 {
-            (self.below, self.record) = (0.5 * best.abs().max(1e-3), best);
-        }
-        self.waited += 1;
-        if best <= self.record - 0.5 * self.below {
-            (self.record, self.waited) = (best, 0);
-        } else if self.waited > 10 + n_rows {
-            (self.below, self.record, self.waited) = (0.5 * self.below, best, 0);
-        }
-        (best - self.below).max(known)
     }
 }
 
