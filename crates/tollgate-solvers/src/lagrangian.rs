@@ -255,14 +255,14 @@ impl Lagrangian {
         steps: &[f64],
     ) -> Result<(), Halt> {
         let caps = recovery.caps();
-        let (mut mean, mut level) = (Mean::default(), Level::default());
+        let (mut mean, mut level) = (Mean::default(), Level::new(start.len()));
         let mut prices = start.to_vec();
         let mut look = recovery.look(&prices)?;
         for age in 1.. {
             let rate = match self.config.schedule {
-                Schedule::Diminishing => 1.0 / f64::from(age).sqrt(),
+                Schedule::Diminishing => 1.0 / (f64::from(age).sqrt() * largest(&look)),
                 Schedule::Polyak => {
-                    let target = level.target(recovery.best().1, recovery.value(), steps.len());
+                    let target = level.target(recovery.best().1, recovery.value());
                     (look.bound - target) / square(&look, steps)
                 }
             };
@@ -270,6 +270,8 @@ impl Lagrangian {
             if next == prices {
                 return Ok(());
             }
+            let moves = next.iter().zip(&prices).map(|(a, b)| (a - b).powi(2));
+            level.walked(moves.sum::<f64>().sqrt());
             prices = next;
             look = recovery.look(&prices)?;
             mean.add(recovery, rate, &prices, &look);
@@ -287,6 +289,11 @@ fn square(look: &Look, steps: &[f64]) -> f64 {
     look.slope.iter().zip(steps).map(|(left, step)| step * left * left).sum()
 }
 
+/// What the row furthest from its capacity is away.
+fn largest(look: &Look) -> f64 {
+    look.slope.iter().fold(0.0, |most, left| most.max(left.abs()))
+}
+
 fn advance(prices: &[f64], look: &Look, steps: &[f64], caps: &[f64], rate: f64) -> Vec<f64> {
     let rate = if rate.is_finite() { rate } else { 0.0 };
     let parts = prices.iter().zip(&look.slope).zip(steps.iter().zip(caps));
@@ -302,7 +309,7 @@ fn rounded(problem: &Problem, options: &SolveOptions, mut solution: Solution) ->
     let only_budgets = problem.rows().iter().all(|row| row.sense == Sense::AtMost);
     let assignment = if only_budgets { round_and_repair(problem, &primal) } else { primal.round() };
     let (primal, value) = judged(problem, assignment.into_iter().collect());
-    solution.gap = Solution::relative_gap(solution.dual_bound, value);
+    solution.gap = recovery::relative_gap(solution.dual_bound, value);
     (solution.primal, solution.primal_value) = (primal, value);
     if solution.status == Status::Optimal && solution.gap > options.gap {
         solution.status = Status::LimitReached;

@@ -3,6 +3,7 @@
 //!
 //! Chunks are always the same [`CHUNK`] blocks and their sums are added in order, so the
 //! number of threads changes no bit of a result.
+#![expect(clippy::inline_always, reason = "a pass is compiled anew for each instruction set")]
 
 use rayon::prelude::*;
 use tollgate_core::{Choice, Problem};
@@ -36,12 +37,13 @@ pub(crate) struct Operator<'a> {
 pub(crate) struct Totals {
     first_group: usize,
     group_len: usize,
-    values: Vec<f64>,
+    /// A sum for each lane of a block, so that eight run abreast.
+    values: Vec<Lanes>,
 }
 
 impl Totals {
     /// Of one group, `(n_models + 1, n_slots)`.
-    pub(crate) fn of(&mut self, group: u32) -> &mut [f64] {
+    pub(crate) fn of(&mut self, group: u32) -> &mut [Lanes] {
         let start = (group as usize - self.first_group) * self.group_len;
         &mut self.values[start..start + self.group_len]
     }
@@ -141,7 +143,7 @@ impl<'a> Operator<'a> {
         let (first_group, last_group) =
             (self.layout.groups[first] as usize, self.layout.groups[last] as usize);
         let group_len = self.layout.group_len();
-        let values = vec![0.0; (last_group - first_group + 1) * group_len];
+        let values = vec![[0.0; LANES]; (last_group - first_group + 1) * group_len];
         Totals { first_group, group_len, values }
     }
 
@@ -151,13 +153,14 @@ impl<'a> Operator<'a> {
         for part in parts {
             let start = part.first_group * part.group_len;
             for (total, part) in all[start..].iter_mut().zip(&part.values) {
-                *total += part;
+                *total += part.iter().sum::<f64>();
             }
         }
         all
     }
 
     /// The scores of the models for the queries of a block, unscaled by weight.
+    #[inline(always)]
     pub(crate) fn scores(&self, block: usize, coefficients: &[f64], scores: &mut [Lanes]) {
         let n_tables = self.layout.n_tables();
         let start = self.layout.groups[block] as usize * self.layout.group_len();
@@ -178,7 +181,8 @@ impl<'a> Operator<'a> {
 
     /// Adds what some shares of a block's queries use; `weighted` are shares times
     /// weights.
-    pub(crate) fn add_usage(&self, block: usize, weighted: &[Lanes], totals: &mut [f64]) {
+    #[inline(always)]
+    pub(crate) fn add_usage(&self, block: usize, weighted: &[Lanes], totals: &mut [Lanes]) {
         let n_tables = self.layout.n_tables();
         for ((weighted, totals), readings) in weighted
             .iter()
@@ -186,12 +190,17 @@ impl<'a> Operator<'a> {
             .zip(self.readings(block).chunks_exact(n_tables))
         {
             for (total, readings) in totals.iter_mut().zip(readings) {
-                *total += weighted.iter().zip(readings).map(|(w, r)| w * r).sum::<f64>();
+                for lane in 0..LANES {
+                    total[lane] += weighted[lane] * readings[lane];
+                }
             }
-            totals[n_tables] += weighted.iter().sum::<f64>();
+            for lane in 0..LANES {
+                totals[n_tables][lane] += weighted[lane];
+            }
         }
     }
 
+    #[inline(always)]
     fn readings(&self, block: usize) -> &[Lanes] {
         let stride = self.layout.block_len();
         &self.layout.readings[block * stride..][..stride]

@@ -73,8 +73,9 @@ use iterate::Iterate;
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PrimalDualConfig {
-    /// The first primal weight `omega`, `> 0`; it adapts. Larger moves prices faster and
-    /// shares more slowly. Default `1.0`.
+    /// The first primal weight `omega`, in units of the size of the objective by that of
+    /// the bounds, `> 0`; it adapts. Larger moves prices faster and shares more slowly.
+    /// Default `1.0`.
     pub primal_weight: f64,
     /// A restart whenever the error has fallen to this share of what it was at the last
     /// one, in `(0, 1)`. Default `0.2`.

@@ -18,7 +18,7 @@
 
 use std::ops::Range;
 
-use tollgate_core::{Choice, Problem, Solution, SolveError, SolveOptions, Status, WarmState};
+use tollgate_core::{Choice, Gap, Problem, Solution, SolveError, SolveOptions, Status, WarmState};
 
 use crate::cutting_plane::master::{Master, Variable};
 use crate::dual::layout::{LANES, Lanes};
@@ -152,6 +152,15 @@ pub(crate) fn solve<M: Method>(
         Recovery::new(problem, &layout, &operator, &mut oracle, options, method.polish(), &start);
     let status = recovery.run(method, &start);
     recovery.finish(M::NAME, status)
+}
+
+/// The relative gap; infinite where there is no answer.
+pub(crate) fn relative_gap(dual_bound: f64, primal_value: f64) -> Gap {
+    if primal_value.is_finite() {
+        Solution::relative_gap(dual_bound, primal_value)
+    } else {
+        f64::INFINITY
+    }
 }
 
 /// The highest price of a row.
@@ -550,7 +559,7 @@ impl<'r, 'a> Recovery<'r, 'a> {
             dual_bound,
             primal_value,
             primal,
-            gap: Solution::relative_gap(dual_bound, primal_value),
+            gap: relative_gap(dual_bound, primal_value),
             iterations: self.iterations,
             passes: self.oracle.passes()
                 + self.work.div_ceil(self.layout.n_queries().max(1) as u64),
@@ -568,3 +577,6 @@ fn sides(oracle: &Oracle<'_>, phase: Phase) -> Sides {
     });
     Sides { floors: vec![0.0; oracle.rows.len()], ceilings: ceilings.collect() }
 }
+
+#[cfg(test)]
+pub(crate) mod on_paper;

@@ -239,7 +239,7 @@ impl<O: Observe<SubgradientState> + 'static> Method for Observed<'_, O> {
     fn descend(&self, recovery: &mut Recovery<'_, '_>, start: &[f64]) -> Halt {
         let caps = recovery.caps();
         let dual = Dual(RefCell::new(recovery));
-        let (halt, mean, level) = (Rc::default(), Mean::default(), Level::default());
+        let (halt, mean, level) = (Rc::default(), Mean::default(), Level::new(start.len()));
         let walk =
             Walk { solver: self.solver, caps, level, steps: 0, mean, halt: Rc::clone(&halt) };
         let mut executor = Executor::new(dual, walk)
@@ -282,7 +282,8 @@ impl<'d, 'r, 'a> argmin::core::Solver<Dual<'d, 'r, 'a>, SubgradientState> for Wa
     ) -> Result<(SubgradientState, Option<KV>), Error> {
         let prices = state.take_param().unwrap_or_default();
         let look = problem.problem("dual_count", |dual| Ok(dual.0.borrow_mut().look(&prices)))?;
-        Ok((self.arrive(state, prices, look), None))
+        let (look, halt) = look.map_or_else(|halt| (None, Some(halt)), |look| (Some(look), None));
+        Ok((self.arrive(state, prices, look, halt), None))
     }
 
     fn next_iter(
@@ -296,33 +297,40 @@ impl<'d, 'r, 'a> argmin::core::Solver<Dual<'d, 'r, 'a>, SubgradientState> for Wa
         problem.problem("dual_count", |dual| {
             let recovery = &mut **dual.0.borrow_mut();
             let Some(step) = self.length(recovery, &prices, &slope, bound) else {
-                let look = Err(recovery.settle());
-                return Ok((self.arrive(state, prices, look), None));
+                let halt = recovery.settle();
+                return Ok((self.arrive(state, prices, None, Some(halt)), None));
             };
             let next = self.advance(&prices, &slope, step);
-            let look = self.visit(recovery, &next, step);
-            Ok((self.arrive(state, next, look), Some(kv!("step" => step;))))
+            let (look, halt) = match recovery.look(&next) {
+                Ok(look) => {
+                    let halt = self.visit(recovery, &next, step, &look).err();
+                    (Some(look), halt)
+                }
+                Err(halt) => (None, Some(halt)),
+            };
+            Ok((self.arrive(state, next, look, halt), Some(kv!("step" => step;))))
         })
     }
 }
 
 impl Walk<'_> {
-    /// The state after a look at some prices, or after a reason to stop.
+    /// The state after a look at some prices, and perhaps a reason to stop.
     fn arrive(
         &self,
         state: SubgradientState,
         prices: Vec<f64>,
-        look: Result<Look, Halt>,
+        look: Option<Look>,
+        halt: Option<Halt>,
     ) -> SubgradientState {
-        match look {
-            Ok(look) => state.param(prices).cost(look.bound).gradient(look.slope),
-            Err(halt) => {
-                *self.halt.borrow_mut() = Some(halt);
-                let reason = TerminationReason::SolverExit(format!("{halt:?}"));
-                let bound = state.get_cost();
-                state.param(prices).cost(bound).terminate_with(reason)
-            }
-        }
+        let bound = state.get_cost();
+        let state = state.param(prices);
+        let state = match look {
+            Some(look) => state.cost(look.bound).gradient(look.slope),
+            None => state.cost(bound),
+        };
+        let Some(halt) = halt else { return state };
+        *self.halt.borrow_mut() = Some(halt);
+        state.terminate_with(TerminationReason::SolverExit(format!("{halt:?}")))
     }
 
     /// `t` of (2); `None` where no component of the slope is free.
@@ -340,11 +348,12 @@ impl Walk<'_> {
         self.steps += 1;
         let step = match self.solver.schedule {
             Schedule::Polyak => {
-                let target = self.level.target(recovery.best().1, recovery.value(), prices.len());
+                let target = self.level.target(recovery.best().1, recovery.value());
                 self.solver.step * (bound - target) / square
             }
             Schedule::Diminishing => self.solver.step / (square * self.steps as f64).sqrt(),
         };
+        self.level.walked(step * square.sqrt());
         (step > 0.0 && step.is_finite()).then_some(step)
     }
 
@@ -354,23 +363,24 @@ impl Walk<'_> {
         parts.map(|((price, left), cap)| (price - step * left).max(0.0).min(*cap)).collect()
     }
 
+    /// Takes a look into the means, and checks where it is time.
     fn visit(
         &mut self,
         recovery: &mut Recovery<'_, '_>,
         prices: &[f64],
         step: f64,
-    ) -> Result<Look, Halt> {
-        let look = recovery.look(prices)?;
+        look: &Look,
+    ) -> Result<(), Halt> {
         if self.solver.average {
-            self.mean.add(recovery, step, prices, &look);
+            self.mean.add(recovery, step, prices, look);
         }
-        if recovery.due() {
-            if self.solver.average {
-                self.mean.offer(recovery)?;
-            }
-            recovery.check()?;
+        if !recovery.due() {
+            return Ok(());
         }
-        Ok(look)
+        if self.solver.average {
+            self.mean.offer(recovery)?;
+        }
+        recovery.check()
     }
 }
 

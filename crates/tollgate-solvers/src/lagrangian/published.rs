@@ -7,6 +7,7 @@ use tollgate_core::{
 
 use super::{LagrangianConfig, judged};
 use crate::dual::{self, Column, Layout, Oracle, Phase, ScaledRow};
+use crate::recovery;
 
 pub(super) const NAME: &str = "lagrangian-published";
 
@@ -98,7 +99,7 @@ pub(super) fn solve(
         return Err(SolveError::Breakdown { solver: NAME, what, got, iteration: iterations });
     }
     let (primal, primal_value) = judged(problem, assignment(&mut oracle, problem, &prices));
-    let gap = Solution::relative_gap(dual_bound, primal_value);
+    let gap = recovery::relative_gap(dual_bound, primal_value);
     let status = match gap <= options.gap {
         true => Status::Optimal,
         false if options.cancelled() => Status::Cancelled,

@@ -11,6 +11,8 @@ use crate::recovery::{Halt, Recovery, Source};
 const MOMENTUM: f64 = 0.5;
 /// A restart at the latest after this share of all steps.
 const LONG: f64 = 0.36;
+/// The least size of the bounds that the first primal weight is divided by.
+const SMALLEST: f64 = 1e-2;
 /// Tries of one step before it is taken as it is.
 const TRIES: usize = 40;
 
@@ -23,9 +25,9 @@ pub(super) struct Candidate {
 
 /// A point `(x, p)` and what is known of its shares.
 #[derive(Clone, Debug)]
-struct Point {
-    shares: Vec<Lanes>,
-    prices: Vec<f64>,
+pub(super) struct Point {
+    pub(super) shares: Vec<Lanes>,
+    pub(super) prices: Vec<f64>,
     value: f64,
     usage: Vec<f64>,
 }
@@ -36,7 +38,7 @@ pub(super) struct Iterate {
     caps: Vec<f64>,
     /// `E` of (3).
     preconditioner: Vec<f64>,
-    current: Point,
+    pub(super) current: Point,
     /// Weighted with the steps since the last restart.
     mean: Point,
     total: f64,
@@ -66,6 +68,10 @@ impl Iterate {
         recovery.add_pass();
         let current = Point { shares, prices: start.to_vec(), value, usage };
         let preconditioner: Vec<f64> = (0..n_rows).map(|row| 1.0 / operator.breadth(row)).collect();
+        // As PDLP: the size of the objective, here 1, by that of the bounds.
+        let bounds = recovery.oracle.rows.iter().zip(&preconditioner);
+        let size = bounds.map(|(row, e)| e * row.bound * row.bound).sum::<f64>().sqrt();
+        let omega = omega / size.clamp(SMALLEST, 1.0 / SMALLEST);
         Self {
             caps: recovery.caps(),
             preconditioner,

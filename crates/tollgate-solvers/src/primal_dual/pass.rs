@@ -1,5 +1,7 @@
 //! Equation (2) and what goes with it, in one parallel pass.
+#![expect(clippy::inline_always, reason = "a pass is compiled anew for each instruction set")]
 
+use pulp::Arch;
 use rayon::prelude::*;
 
 use super::simplex::project;
@@ -33,11 +35,11 @@ pub(super) fn ascend(
     let parts: Vec<(f64, Totals)> = if next.len() <= size {
         next.chunks_mut(size)
             .zip(shares.chunks(size))
-            .map(|(to, from)| job.run(0, from, to))
+            .map(|(to, from)| job.dispatch(0, from, to))
             .collect()
     } else {
         let chunks = next.par_chunks_mut(size).zip(shares.par_chunks(size)).enumerate();
-        chunks.map(|(at, (next, shares))| job.run(at * CHUNK, shares, next)).collect()
+        chunks.map(|(at, (next, shares))| job.dispatch(at * CHUNK, shares, next)).collect()
     };
     let travel: f64 = parts.iter().map(|(travel, _)| travel).sum();
     let totals = operator.gather(parts.into_iter().map(|(_, totals)| totals));
@@ -54,12 +56,18 @@ struct Job<'j, 'r, 'a> {
 }
 
 impl Job<'_, '_, '_> {
+    /// [`run`](Self::run) with the widest registers that there are.
+    fn dispatch(&self, first: usize, shares: &[Lanes], next: &mut [Lanes]) -> (f64, Totals) {
+        Arch::new().dispatch(|| self.run(first, shares, next))
+    }
+
     /// The blocks from `first` on; returns how far they went and what they use.
+    #[inline(always)]
     fn run(&self, first: usize, shares: &[Lanes], next: &mut [Lanes]) -> (f64, Totals) {
         let n_models = self.recovery.layout.n_models();
         let mut totals = self.operator.totals(first, first + next.len() / n_models - 1);
         let mut weighted = vec![[0.0; LANES]; n_models];
-        let mut travel = 0.0;
+        let mut travel = [0.0; LANES];
         let blocks = next.chunks_exact_mut(n_models).zip(shares.chunks_exact(n_models));
         for (block, (next, shares)) in (first..).zip(blocks) {
             self.block(block, shares, next);
@@ -67,7 +75,7 @@ impl Job<'_, '_, '_> {
             for ((weighted, next), shares) in weighted.iter_mut().zip(&*next).zip(shares) {
                 for lane in 0..LANES {
                     weighted[lane] = weights[lane] * next[lane];
-                    travel += weights[lane] * (next[lane] - shares[lane]).powi(2);
+                    travel[lane] += weights[lane] * (next[lane] - shares[lane]).powi(2);
                 }
             }
             self.operator.add_usage(
@@ -76,27 +84,18 @@ impl Job<'_, '_, '_> {
                 totals.of(self.recovery.layout.groups[block]),
             );
         }
-        (travel, totals)
+        (travel.iter().sum(), totals)
     }
 
+    #[inline(always)]
     fn block(&self, block: usize, shares: &[Lanes], next: &mut [Lanes]) {
         self.operator.scores(block, self.coefficients, next);
         for (next, shares) in next.iter_mut().zip(shares) {
-            for (next, share) in next.iter_mut().zip(shares) {
-                *next = share + self.tau * *next;
+            for lane in 0..LANES {
+                next[lane] = shares[lane] + self.tau * next[lane];
             }
         }
-        let may_decline = self.recovery.layout.floor() > f64::NEG_INFINITY;
-        let mut entries = vec![0.0; next.len()];
-        for lane in 0..LANES {
-            for (entry, next) in entries.iter_mut().zip(&*next) {
-                *entry = next[lane];
-            }
-            project(&mut entries, may_decline);
-            for (entry, next) in entries.iter().zip(next.iter_mut()) {
-                next[lane] = *entry;
-            }
-        }
+        project(next, self.recovery.layout.floor() > f64::NEG_INFINITY);
     }
 }
 

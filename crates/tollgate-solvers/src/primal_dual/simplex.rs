@@ -1,31 +1,58 @@
-//! Projection onto the simplex of one query.
+//! Projection onto the simplexes of eight queries, abreast.
+#![expect(clippy::inline_always, reason = "a pass is compiled anew for each instruction set")]
 
-/// The nearest point with nonnegative entries that sum to one, or where `may_decline` to
-/// one at most. Michelot's algorithm (1986): the threshold that makes all entries sum to
-/// one, then without those below it, until none is. `O(n)` in practice.
-pub(super) fn project(entries: &mut [f64], may_decline: bool) {
-    if may_decline {
-        let positive: f64 = entries.iter().map(|entry| entry.max(0.0)).sum();
-        if positive <= 1.0 {
-            for entry in entries {
-                *entry = entry.max(0.0);
-            }
-            return;
+use crate::dual::layout::{LANES, Lanes};
+
+/// In every lane the nearest point with nonnegative entries that sum to one, or where
+/// `may_decline` to one at most. Michelot's algorithm (1986): the threshold that makes all
+/// entries above the last one sum to one, until none falls below it. The largest entry
+/// less one is below every threshold, so it is the first.
+#[inline(always)]
+pub(super) fn project(entries: &mut [Lanes], may_decline: bool) {
+    let mut thresholds = [f64::NEG_INFINITY; LANES];
+    let mut positive = [0.0; LANES];
+    for entry in &*entries {
+        for lane in 0..LANES {
+            thresholds[lane] = thresholds[lane].max(entry[lane]);
+            positive[lane] += entry[lane].max(0.0);
         }
     }
-    let mut threshold = f64::NEG_INFINITY;
-    let mut count = usize::MAX;
+    for threshold in &mut thresholds {
+        *threshold -= 1.0;
+    }
+    let mut counts = [0.0; LANES];
     loop {
-        let above = || entries.iter().filter(|entry| **entry > threshold);
-        let left = above().count();
-        if left == 0 || left == count {
+        let (mut sums, mut above) = ([0.0; LANES], [0.0; LANES]);
+        for entry in &*entries {
+            for lane in 0..LANES {
+                let stays = entry[lane] > thresholds[lane];
+                sums[lane] += if stays { entry[lane] } else { 0.0 };
+                above[lane] += if stays { 1.0 } else { 0.0 };
+            }
+        }
+        let mut changed = false;
+        for lane in 0..LANES {
+            // Where rounding leaves none above, the threshold is right already.
+            let moves = above[lane] > 0.0 && (above[lane] < counts[lane] || counts[lane] < 0.5);
+            changed |= moves;
+            if moves {
+                thresholds[lane] = (sums[lane] - 1.0) / above[lane];
+                counts[lane] = above[lane];
+            }
+        }
+        if !changed {
             break;
         }
-        count = left;
-        threshold = (above().sum::<f64>() - 1.0) / count as f64;
+    }
+    for lane in 0..LANES {
+        if may_decline && positive[lane] <= 1.0 {
+            thresholds[lane] = 0.0;
+        }
     }
     for entry in entries {
-        *entry = (*entry - threshold).max(0.0);
+        for lane in 0..LANES {
+            entry[lane] = (entry[lane] - thresholds[lane]).max(0.0);
+        }
     }
 }
 
@@ -33,23 +60,30 @@ pub(super) fn project(entries: &mut [f64], may_decline: bool) {
 mod tests {
     use super::*;
 
-    fn projected(mut entries: Vec<f64>, may_decline: bool) -> Vec<f64> {
-        project(&mut entries, may_decline);
-        entries
+    /// The same in all lanes but the first, which has other work to do.
+    fn projected<const N: usize>(entries: [f64; N], may_decline: bool) -> [f64; N] {
+        let mut lanes: Vec<Lanes> = entries.iter().map(|entry| [*entry; LANES]).collect();
+        for (at, lanes) in lanes.iter_mut().enumerate() {
+            lanes[0] = 0.1 * at as f64;
+        }
+        project(&mut lanes, may_decline);
+        std::array::from_fn(|at| lanes[at][LANES - 1])
     }
 
     #[test]
     fn on_paper() {
         // Sum 1.5 over three: 1/6 off each.
-        let got = projected(vec![0.5, 0.5, 0.5], false);
-        assert!(got.iter().all(|share| (share - 1.0 / 3.0).abs() < 1e-15));
+        let got = projected([0.5, 0.5, 0.5], false);
+        assert!(got.iter().all(|share| (share - 1.0 / 3.0).abs() < 1e-15), "{got:?}");
         // All three: (1.7 - 1) / 3 = 0.23 cuts -0.3 off; the other two: (2 - 1) / 2 = 0.5.
-        let got = projected(vec![1.2, 0.8, -0.3], false);
-        assert!((got[0] - 0.7).abs() < 1e-15 && (got[1] - 0.3).abs() < 1e-15);
+        let got = projected([1.2, 0.8, -0.3], false);
+        assert!((got[0] - 0.7).abs() < 1e-15 && (got[1] - 0.3).abs() < 1e-15, "{got:?}");
         assert_eq!(got[2].to_bits(), 0.0_f64.to_bits());
         // Inside already, or only up to the negative entry.
-        assert_eq!(projected(vec![0.2, -0.5, 0.3], true), [0.2, 0.0, 0.3]);
-        assert_eq!(projected(vec![9.0, 1.0], true), [1.0, 0.0]);
-        assert_eq!(projected(vec![-7.0], false), [1.0]);
+        assert_eq!(projected([0.2, -0.5, 0.3], true), [0.2, 0.0, 0.3]);
+        assert_eq!(projected([9.0, 1.0], true), [1.0, 0.0]);
+        assert_eq!(projected([-7.0], false), [1.0]);
+        // So large that less one is the same: rounding leaves nobody above.
+        assert_eq!(projected([1e300, -1e300], false), [0.0, 0.0]);
     }
 }
