@@ -17,6 +17,12 @@
 //!
 //! * [`CuttingPlane`]: prices and a fractional answer that meet to nine digits, for
 //!   every instance of the problem, and a proof where it has no answer.
+//! * Iterative methods, each to the gap that it is asked for, with a feasible fractional
+//!   answer, its bound, and a proof where there is no answer: [`Subgradient`] (Polyak's or
+//!   diminishing steps, run by argmin), [`PrimalDual`] (restarted primal-dual hybrid
+//!   gradient, in parallel), [`SmoothedLbfgs`] (L-BFGS on a softmax), and [`Lagrangian`],
+//!   OmniRouter's multiplier loop as published and repaired. They are what the exact
+//!   solver is measured against; it is faster than each of them at every gap tried.
 //! * [`certificate`]: how to check an answer without trusting the solver.
 //!
 //! ```

@@ -21,13 +21,14 @@ use std::ops::Range;
 use tollgate_core::{Choice, Gap, Problem, Solution, SolveError, SolveOptions, Status, WarmState};
 
 use crate::cutting_plane::master::{Master, Variable};
-use crate::dual::layout::{LANES, Lanes};
+use crate::dual::layout::Lanes;
 use crate::dual::{self, Column, Layout, Oracle, Phase, Sides, bound_of};
 use crate::operator::Operator;
 
 mod blend;
 mod level;
 mod mean;
+mod pool;
 
 pub(crate) use level::Level;
 pub(crate) use mean::Mean;
@@ -40,11 +41,6 @@ const EXCESS: f64 = 1e-11;
 /// much it is raised while it is in the way, and how often.
 const CEILING: f64 = 64.0;
 const RAISES: usize = 6;
-/// Columns kept: so many a row and so many more.
-const KEPT_A_ROW: usize = 8;
-const KEPT: usize = 64;
-/// Tables of shares kept.
-const TABLES: usize = 4;
 /// Iterations between two checks, as a share of those so far; the most of them.
 const CADENCE: u64 = 16;
 const LONGEST: u64 = 64;
@@ -321,67 +317,6 @@ impl<'r, 'a> Recovery<'r, 'a> {
         Ok((look, column))
     }
 
-    /// Adds a column that is not known yet. Of tables only a few are kept: a new one takes
-    /// the place of one that is not mixed, or else those mixed become one.
-    pub(crate) fn keep(&mut self, column: Column, source: Source) {
-        let known = |other: &Column| {
-            other.value.total_cmp(&column.value).is_eq() && other.usage == column.usage
-        };
-        let numbers = || column.usage.iter().chain([&column.value]);
-        if !numbers().all(|number| number.is_finite()) || self.master.columns.iter().any(known) {
-            return;
-        }
-        if matches!(source, Source::Table(_)) {
-            let tables: Vec<usize> = (0..self.sources.len())
-                .filter(|&at| matches!(self.sources[at], Source::Table(_)))
-                .collect();
-            if tables.len() >= TABLES {
-                let basic: Vec<(usize, f64)> = self.master.shares().collect();
-                let mixed = |at: &&usize| basic.iter().any(|(basic, _)| basic == *at);
-                if let Some(&free) = tables.iter().find(|at| !mixed(at)) {
-                    self.master.columns[free] = column;
-                    self.sources[free] = source;
-                    return;
-                }
-                self.merge(&tables, &basic);
-            }
-        }
-        self.master.columns.push(column);
-        self.sources.push(source);
-    }
-
-    /// Replaces some tables, all of them mixed, by their own mixture.
-    fn merge(&mut self, tables: &[usize], basic: &[(usize, f64)]) {
-        let share = |at: usize| basic.iter().find(|(column, _)| *column == at).map_or(0.0, |b| b.1);
-        let total: f64 = tables.iter().map(|&at| share(at)).sum();
-        let even = 1.0 / tables.len() as f64;
-        let mut value = 0.0;
-        let mut usage = vec![0.0; self.best.len()];
-        let mut merged = vec![[0.0; LANES]; self.operator.table_len()];
-        for &at in tables {
-            let part = if total > 0.0 { share(at) / total } else { even };
-            let column = &self.master.columns[at];
-            value += part * column.value;
-            for (usage, more) in usage.iter_mut().zip(&column.usage) {
-                *usage += part * more;
-            }
-            if let Source::Table(table) = &self.sources[at] {
-                for (merged, shares) in
-                    merged.as_flattened_mut().iter_mut().zip(table.as_flattened())
-                {
-                    *merged += part * shares;
-                }
-            }
-        }
-        for &at in tables.iter().rev() {
-            self.master.columns.remove(at);
-            self.sources.remove(at);
-        }
-        self.master.columns.push(Operator::column(value, usage, &self.best, self.phase));
-        self.sources.push(Source::Table(merged));
-        self.rebuild();
-    }
-
     /// Remembers prices for a mean, with their weight; their place in the trail.
     pub(crate) fn remember(&mut self, weight: f64, prices: &[f64]) -> usize {
         self.trail.push(Step { weight, prices: prices.to_vec(), phase: self.phase });
@@ -439,9 +374,7 @@ impl<'r, 'a> Recovery<'r, 'a> {
 
     /// The best mixture of the columns known; `Err` where it meets the bound.
     fn mix(&mut self) -> Result<(), Halt> {
-        if self.master.columns.len() > KEPT + KEPT_A_ROW * (self.best.len() + 1) {
-            self.prune();
-        }
+        self.prune();
         self.master.optimize();
         if self.phase == Phase::Feasibility {
             let met = !self.breaks_a_row() || self.met(self.master.value());
@@ -492,34 +425,6 @@ impl<'r, 'a> Recovery<'r, 'a> {
         let size = self.bound.abs().max(value.abs());
         self.bound - value
             <= self.options.gap * size + ROUNDING * (1.0 + tolls.sum::<f64>()).min(1e3)
-    }
-
-    /// Drops the columns that are worth least at the best prices, but for those mixed.
-    fn prune(&mut self) {
-        let basic: Vec<usize> = self.master.shares().map(|(column, _)| column).collect();
-        let columns = std::mem::take(&mut self.master.columns);
-        let sources = std::mem::take(&mut self.sources);
-        let mut all: Vec<(bool, f64, Column, Source)> = columns
-            .into_iter()
-            .zip(sources)
-            .enumerate()
-            .map(|(at, (column, source))| {
-                let kept = basic.contains(&at) || column.origin.is_none();
-                (kept, column.score(&self.best, self.phase), column, source)
-            })
-            .collect();
-        all.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)));
-        all.truncate((KEPT + KEPT_A_ROW * (self.best.len() + 1)) / 2);
-        (self.master.columns, self.sources) =
-            all.into_iter().map(|(_, _, column, source)| (column, source)).unzip();
-        self.rebuild();
-    }
-
-    /// A new master over the columns of the old one, for the phase that is on.
-    fn rebuild(&mut self) {
-        let columns = std::mem::take(&mut self.master.columns);
-        let sides = sides(self.oracle, self.phase);
-        self.master = Master::new(self.oracle.rows, sides, columns, self.phase);
     }
 
     /// The answer, in the problem's own units.

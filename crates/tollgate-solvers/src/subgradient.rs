@@ -51,8 +51,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use argmin::core::observers::{Observe, ObserverMode};
-use argmin::core::{Error, Executor, IterState, KV, Problem as Counted, State, TerminationReason};
-use argmin::kv;
+use argmin::core::{
+    Error, Executor, IterState, KV, KvValue, Problem as Counted, State, TerminationReason,
+};
 use serde::{Deserialize, Serialize};
 use tollgate_core::{ParamError, Problem, Solution, SolveError, SolveOptions, Solver, WarmState};
 
@@ -308,7 +309,9 @@ impl<'d, 'r, 'a> argmin::core::Solver<Dual<'d, 'r, 'a>, SubgradientState> for Wa
                 }
                 Err(halt) => (None, Some(halt)),
             };
-            Ok((self.arrive(state, next, look, halt), Some(kv!("step" => step;))))
+            let mut log = KV::new();
+            log.insert("step", KvValue::Float(step));
+            Ok((self.arrive(state, next, look, halt), Some(log)))
         })
     }
 }

@@ -109,7 +109,7 @@ fn a_trace_of_the_repaired_loop() {
     ");
 }
 
-/// Whole queries lose at most the best value of a query for each row.
+/// The mixture splits many queries; little is lost when each goes to one model.
 #[test]
 fn rounded_answers_are_whole() {
     let problem = routing(600, 4, Seed(41));

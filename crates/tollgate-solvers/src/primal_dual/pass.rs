@@ -121,16 +121,15 @@ pub(super) fn distance(recovery: &Recovery<'_, '_>, a: &[Lanes], b: &[Lanes]) ->
     let n_models = recovery.layout.n_models();
     let weights = &recovery.layout.weights;
     let chunk = |chunk: usize| {
-        let mut total = 0.0;
-        for block in chunk * CHUNK..((chunk + 1) * CHUNK).min(weights.len()) {
-            let entries = block * n_models..(block + 1) * n_models;
-            for (a, b) in a[entries.clone()].iter().zip(&b[entries]) {
-                for lane in 0..LANES {
-                    total += weights[block][lane] * (a[lane] - b[lane]).powi(2);
-                }
-            }
-        }
-        total
+        let blocks = chunk * CHUNK..((chunk + 1) * CHUNK).min(weights.len());
+        let entries = blocks.start * n_models..blocks.end * n_models;
+        let pairs = a[entries.clone()].iter().zip(&b[entries]).enumerate();
+        let squares = pairs.map(|(at, (a, b))| {
+            let weights = &weights[blocks.start + at / n_models];
+            let parts = a.iter().zip(b).zip(weights);
+            parts.map(|((a, b), weight)| weight * (a - b).powi(2)).sum::<f64>()
+        });
+        squares.sum::<f64>()
     };
     let squares: f64 = in_order(weights.len().div_ceil(CHUNK), chunk).iter().sum();
     (squares / recovery.operator.weight).sqrt()

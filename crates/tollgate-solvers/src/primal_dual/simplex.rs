@@ -9,17 +9,21 @@ use crate::dual::layout::{LANES, Lanes};
 /// less one is below every threshold, so it is the first.
 #[inline(always)]
 pub(super) fn project(entries: &mut [Lanes], may_decline: bool) {
-    let mut thresholds = [f64::NEG_INFINITY; LANES];
+    let mut shifts = [f64::NEG_INFINITY; LANES];
     let mut positive = [0.0; LANES];
     for entry in &*entries {
         for lane in 0..LANES {
-            thresholds[lane] = thresholds[lane].max(entry[lane]);
+            shifts[lane] = shifts[lane].max(entry[lane]);
             positive[lane] += entry[lane].max(0.0);
         }
     }
-    for threshold in &mut thresholds {
-        *threshold -= 1.0;
+    // Counted from the largest entry, a threshold is a number between -1 and 0.
+    for lane in 0..LANES {
+        for entry in &mut *entries {
+            entry[lane] -= shifts[lane];
+        }
     }
+    let mut thresholds = [-1.0; LANES];
     let mut counts = [0.0; LANES];
     loop {
         let (mut sums, mut above) = ([0.0; LANES], [0.0; LANES]);
@@ -32,8 +36,7 @@ pub(super) fn project(entries: &mut [Lanes], may_decline: bool) {
         }
         let mut changed = false;
         for lane in 0..LANES {
-            // Where rounding leaves none above, the threshold is right already.
-            let moves = above[lane] > 0.0 && (above[lane] < counts[lane] || counts[lane] < 0.5);
+            let moves = above[lane] < counts[lane] || counts[lane] < 0.5;
             changed |= moves;
             if moves {
                 thresholds[lane] = (sums[lane] - 1.0) / above[lane];
@@ -46,7 +49,7 @@ pub(super) fn project(entries: &mut [Lanes], may_decline: bool) {
     }
     for lane in 0..LANES {
         if may_decline && positive[lane] <= 1.0 {
-            thresholds[lane] = 0.0;
+            thresholds[lane] = -shifts[lane];
         }
     }
     for entry in entries {
@@ -70,20 +73,23 @@ mod tests {
         std::array::from_fn(|at| lanes[at][LANES - 1])
     }
 
+    fn near<const N: usize>(got: [f64; N], expected: [f64; N]) {
+        assert!(got.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-15), "{got:?}");
+    }
+
     #[test]
     fn on_paper() {
         // Sum 1.5 over three: 1/6 off each.
-        let got = projected([0.5, 0.5, 0.5], false);
-        assert!(got.iter().all(|share| (share - 1.0 / 3.0).abs() < 1e-15), "{got:?}");
+        near(projected([0.5, 0.5, 0.5], false), [1.0 / 3.0; 3]);
         // All three: (1.7 - 1) / 3 = 0.23 cuts -0.3 off; the other two: (2 - 1) / 2 = 0.5.
-        let got = projected([1.2, 0.8, -0.3], false);
-        assert!((got[0] - 0.7).abs() < 1e-15 && (got[1] - 0.3).abs() < 1e-15, "{got:?}");
-        assert_eq!(got[2].to_bits(), 0.0_f64.to_bits());
+        near(projected([1.2, 0.8, -0.3], false), [0.7, 0.3, 0.0]);
         // Inside already, or only up to the negative entry.
-        assert_eq!(projected([0.2, -0.5, 0.3], true), [0.2, 0.0, 0.3]);
-        assert_eq!(projected([9.0, 1.0], true), [1.0, 0.0]);
-        assert_eq!(projected([-7.0], false), [1.0]);
-        // So large that less one is the same: rounding leaves nobody above.
-        assert_eq!(projected([1e300, -1e300], false), [0.0, 0.0]);
+        near(projected([0.2, -0.5, 0.3], true), [0.2, 0.0, 0.3]);
+        near(projected([9.0, 1.0], true), [1.0, 0.0]);
+        near(projected([-7.0], false), [1.0]);
+        near(projected([-7.0], true), [0.0]);
+        // So large that less one is the same.
+        near(projected([1e300, -1e300], false), [1.0, 0.0]);
+        near(projected([1e300, 1e300], true), [0.5, 0.5]);
     }
 }

@@ -61,13 +61,13 @@ impl Observe<SubgradientState> for Recorder {
     }
 }
 
-/// Polyak's steps on the budget of 3, seen by an observer. At 0: `D` = 1.6, slope -3, and
-/// half of that assignment fits the budget, for 0.8. The target is half of 1.6 as well, so
-/// the step is 0.8 / 9 and the price 0.8 / 3. There both go to the cheap model: `D` = 1.1
-/// + p, slope 1, and the best mixture is worth 3/4 1.1 + 1/4 1.6 = 1.225. That is above
-/// the target, so the step is to where 1.1 + p would be 1.225. There query 0 goes to the
-/// dear model: `D` = 1.5 - p, slope -1, and half of either is worth 1.3. The step is to
-/// where 1.5 - p would be 1.3, which it is.
+/// Polyak's steps on the budget of 3, seen by an observer. At 0 `D` is 1.6 with slope -3,
+/// and half of that assignment fits the budget, for 0.8. The target is half of 1.6 as
+/// well, so the step is 0.8 / 9 and the price 0.8 / 3. There both go to the cheap model:
+/// `D = 1.1 + p`, and the best mixture, a quarter of the first assignment and the rest of
+/// this one, is worth 1.225. That is above the target, so the step is to where `1.1 + p`
+/// would be 1.225. There query 0 goes to the dear model, `D = 1.5 - p`, and half of either
+/// is worth 1.3. The step is to where `1.5 - p` would be 1.3, which it is.
 #[test]
 fn a_trace() {
     let lines = Rc::default();
