@@ -28,7 +28,7 @@
 //!
 //! * rows and objective are scaled to numbers near 1, so that one length of step fits
 //!   multipliers of 4 and of 3e-4;
-//! * steps fall with the root of the number of iterations, or are Polyak's;
+//! * steps are Polyak's, or fall with the root of the number of iterations;
 //! * multipliers and assignments are averaged over the later part of the loop;
 //! * a feasible fractional answer is mixed from what was visited, with the bound beside
 //!   it, and a problem without answer is proved to be one: see the page of the recovery;
@@ -70,9 +70,10 @@ pub struct LagrangianConfig {
     /// meter; repaired, in scaled units. Default `1.0`, published `0.05`.
     pub floor_step: f64,
     /// `s2`, the step of `<=` rows, `> 0`: published, in multiplier per unit of the row;
-    /// repaired, in scaled units. Default `1.0`, published `0.05`.
+    /// repaired, in scaled units; of Polyak's steps only the ratio to `s1` matters.
+    /// Default `1.0`, published `0.05`.
     pub capacity_step: f64,
-    /// Repaired: how steps go on from there. Default [`Schedule::Diminishing`].
+    /// Repaired: how steps go on from there. Default [`Schedule::Polyak`].
     pub schedule: Schedule,
     /// Published: at most this many iterations. Default `300`.
     pub iterations: u64,
@@ -106,7 +107,7 @@ impl LagrangianConfig {
             repaired: true,
             floor_step: 1.0,
             capacity_step: 1.0,
-            schedule: Schedule::Diminishing,
+            schedule: Schedule::Polyak,
             iterations: 300,
             tolerance: 1e-4,
             polish: true,
@@ -262,7 +263,7 @@ impl Lagrangian {
             let rate = match self.config.schedule {
                 Schedule::Diminishing => 1.0 / (f64::from(age).sqrt() * largest(&look)),
                 Schedule::Polyak => {
-                    let target = level.target(recovery.best().1, recovery.value());
+                    let target = level.target(recovery.best(), recovery.value());
                     (look.bound - target) / square(&look, steps)
                 }
             };

@@ -21,8 +21,7 @@
 //!   answer, its bound, and a proof where there is no answer: [`Subgradient`] (Polyak's or
 //!   diminishing steps, run by argmin), [`PrimalDual`] (restarted primal-dual hybrid
 //!   gradient, in parallel), [`SmoothedLbfgs`] (L-BFGS on a softmax), and [`Lagrangian`],
-//!   OmniRouter's multiplier loop as published and repaired. They are what the exact
-//!   solver is measured against; it is faster than each of them at every gap tried.
+//!   OmniRouter's multiplier loop as published and repaired.
 //! * [`certificate`]: how to check an answer without trusting the solver.
 //!
 //! ```

@@ -322,6 +322,14 @@ impl<'s, 'r, 'a> Smoothed<'s, 'r, 'a> {
             Error::msg("no more evaluations")
         })?;
         let mut best = self.best.borrow_mut();
+        if !found.cost.is_finite() {
+            // A line search that has lost its way ends the stage, and at the first point
+            // there is no other to fall back on.
+            if best.is_none() {
+                *self.halt.borrow_mut() = Some(Halt::Broken(found.cost));
+            }
+            return Err(Error::msg("beyond the numbers"));
+        }
         if best.as_ref().is_none_or(|best| found.cost < best.cost) {
             *best = Some(found.clone());
         }
@@ -339,9 +347,6 @@ impl<'s, 'r, 'a> Smoothed<'s, 'r, 'a> {
         let rows = recovery.oracle.rows.iter();
         let tolls: f64 = rows.clone().zip(&prices).map(|(row, price)| row.bound * price).sum();
         let cost = tolls + got.gains;
-        if !cost.is_finite() {
-            return Err(Halt::Broken(cost));
-        }
         let slope =
             rows.zip(&got.usage).zip(&rates).map(|((row, used), rate)| (row.bound - used) * rate);
         let slope = slope.collect();

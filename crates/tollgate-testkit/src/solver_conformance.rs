@@ -31,7 +31,7 @@ pub fn check(solver: &dyn Solver) {
 /// # Panics
 /// When the solver breaks a promise, with the problem that shows it.
 pub fn check_iterative(solver: &dyn Solver, gap: Gap) {
-    cases(400, |problem| within(solver, problem, gap));
+    small_problems_to(solver, 400, gap);
     suite(solver, gap);
     threads(solver, gap);
 }
@@ -48,7 +48,15 @@ fn suite(solver: &dyn Solver, gap: Gap) {
 /// # Panics
 /// When an answer is wrong.
 pub fn small_problems(solver: &dyn Solver, cases: u32) {
-    self::cases(cases, |problem| against_the_textbook(solver, problem));
+    small_problems_to(solver, cases, EXACT);
+}
+
+/// Random small problems against the textbook, to a gap that the solver reaches.
+///
+/// # Panics
+/// When an answer is wrong.
+pub fn small_problems_to(solver: &dyn Solver, cases: u32, gap: Gap) {
+    self::cases(cases, |problem| within(solver, problem, gap));
 }
 
 /// What any solver promises whether it reaches its gap or not, on random small problems:
