@@ -114,8 +114,12 @@ pub struct Solution {
 }
 
 impl Solution {
-    /// The relative gap between a bound and a value.
+    /// The relative gap between a bound and a value; infinite where there is no answer
+    /// (`-inf`).
     pub fn relative_gap(dual_bound: f64, primal_value: f64) -> Gap {
+        if primal_value == f64::NEG_INFINITY {
+            return f64::INFINITY;
+        }
         let scale = dual_bound.abs().max(primal_value.abs());
         if scale == 0.0 { 0.0 } else { (dual_bound - primal_value) / scale }
     }

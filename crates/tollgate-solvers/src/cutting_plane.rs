@@ -69,7 +69,7 @@ use tollgate_core::{
     Meter, ParamError, Problem, Solution, SolveError, SolveOptions, Solver, WarmState,
 };
 
-mod master;
+pub(crate) mod master;
 mod run;
 mod search;
 mod vertex;

@@ -17,6 +17,11 @@
 //!
 //! * [`CuttingPlane`]: prices and a fractional answer that meet to nine digits, for
 //!   every instance of the problem, and a proof where it has no answer.
+//! * Iterative methods, each to the gap that it is asked for, with a feasible fractional
+//!   answer, its bound, and a proof where there is no answer: [`Subgradient`] (Polyak's or
+//!   diminishing steps, run by argmin), [`PrimalDual`] (restarted primal-dual hybrid
+//!   gradient, in parallel), [`SmoothedLbfgs`] (L-BFGS on a softmax), and [`Lagrangian`],
+//!   OmniRouter's multiplier loop as published and repaired.
 //! * [`Window`]: queries in and out, budgets and models that change, solved again from
 //!   where it was.
 //! * [`certificate`]: how to check an answer without trusting the solver.
@@ -54,19 +59,35 @@ pub mod certificate;
 mod cutting_plane;
 mod dense;
 mod dual;
+mod lagrangian;
+mod operator;
+mod primal_dual;
+mod recovery;
 mod rounding;
+mod smoothed_lbfgs;
+mod subgradient;
 mod warm;
 mod window;
 
-pub use cutting_plane::{CuttingPlane, CuttingPlaneConfig};
 use std::sync::Arc;
 
+pub use cutting_plane::{CuttingPlane, CuttingPlaneConfig};
+pub use lagrangian::{Lagrangian, LagrangianConfig};
+pub use primal_dual::{PrimalDual, PrimalDualConfig};
 pub use rounding::{Rounded, round};
+pub use smoothed_lbfgs::{SmoothedLbfgs, SmoothedLbfgsConfig};
+pub use subgradient::{Schedule, Subgradient, SubgradientConfig, SubgradientState};
 use tollgate_core::Solver;
 pub use warm::Warm;
 pub use window::{Incoming, Window, WindowError};
 
 /// Every solver with its defaults, in the order of this page.
 pub fn all() -> Vec<Arc<dyn Solver>> {
-    vec![Arc::new(CuttingPlane::default())]
+    vec![
+        Arc::new(CuttingPlane::default()),
+        Arc::new(Subgradient::default()),
+        Arc::new(PrimalDual::default()),
+        Arc::new(SmoothedLbfgs::default()),
+        Arc::new(Lagrangian::default()),
+    ]
 }

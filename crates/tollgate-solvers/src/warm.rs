@@ -3,7 +3,7 @@
 
 use std::any::Any;
 
-use tollgate_core::{Row, WarmState};
+use tollgate_core::{Problem, Row, WarmState};
 
 /// Prices with the rows they belong to, inside every [`WarmState`] of this crate.
 ///
@@ -73,6 +73,17 @@ impl Warm {
             place.map(|place| self.prices[place])
         };
         rows.iter().enumerate().map(known).collect()
+    }
+}
+
+/// The prices that a state knows of a problem's rows, 0 for the others.
+pub(crate) fn known_prices(problem: &Problem, state: Option<&WarmState>) -> Vec<f64> {
+    match state.and_then(Warm::in_state) {
+        Some(warm) => {
+            let known = warm.prices_for(problem.rows());
+            known.into_iter().map(|price| price.unwrap_or(0.0)).collect()
+        }
+        None => vec![0.0; problem.rows().len()],
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use proptest::test_runner::{Config, TestRunner};
 use tollgate_core::{
-    Choice, Meter, Problem, Row, Scope, Seed, Sense, Solution, SolveOptions, Solver, Status,
+    Choice, Gap, Meter, Problem, Row, Scope, Seed, Sense, Solution, SolveOptions, Solver, Status,
     WarmState, dual_bound,
 };
 
@@ -13,16 +13,34 @@ use crate::dense_lp::{self, Answer};
 use crate::instances::{routing, split_budgets};
 use crate::problems::problems;
 
+/// The gap that an exact solver reaches.
+const EXACT: Gap = 1e-9;
+
 /// Runs the whole suite.
 ///
 /// # Panics
 /// When the solver breaks a promise, with the problem that shows it.
 pub fn check(solver: &dyn Solver) {
     small_problems(solver, 400);
-    a_larger_problem(solver);
+    suite(solver, EXACT);
+}
+
+/// Runs the whole suite on a solver that reaches a gap of its own, `> 0`: the status must
+/// be right, and everything else within that gap. Also on one thread and on two.
+///
+/// # Panics
+/// When the solver breaks a promise, with the problem that shows it.
+pub fn check_iterative(solver: &dyn Solver, gap: Gap) {
+    small_problems_to(solver, 400, gap);
+    suite(solver, gap);
+    threads(solver, gap);
+}
+
+fn suite(solver: &dyn Solver, gap: Gap) {
+    a_larger_problem(solver, gap);
     limits(solver);
-    empty_problems(solver);
-    strange_warm_state(solver);
+    empty_problems(solver, gap);
+    strange_warm_state(solver, gap);
 }
 
 /// Random small problems against the textbook.
@@ -30,6 +48,34 @@ pub fn check(solver: &dyn Solver) {
 /// # Panics
 /// When an answer is wrong.
 pub fn small_problems(solver: &dyn Solver, cases: u32) {
+    small_problems_to(solver, cases, EXACT);
+}
+
+/// Random small problems against the textbook, to a gap that the solver reaches.
+///
+/// # Panics
+/// When an answer is wrong.
+pub fn small_problems_to(solver: &dyn Solver, cases: u32, gap: Gap) {
+    self::cases(cases, |problem| within(solver, problem, gap));
+}
+
+/// What any solver promises whether it reaches its gap or not, on random small problems:
+/// [`keeps_its_word`], and the same again the next time.
+///
+/// # Panics
+/// When an answer does not keep a promise.
+pub fn words_of_small_problems(solver: &dyn Solver, cases: u32) {
+    self::cases(cases, |problem| {
+        let options = SolveOptions::default();
+        let solution = solver.solve(problem, &options, None).expect("the arithmetic holds");
+        keeps_its_word(problem, &solution);
+        same(&solution, &solver.solve(problem, &options, None).expect("as before"));
+        let warm = solver.solve(problem, &options, solution.warm.as_ref()).expect("as before");
+        keeps_its_word(problem, &warm);
+    });
+}
+
+fn cases(cases: u32, check: impl Fn(&Problem)) {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(
         config,
@@ -38,7 +84,7 @@ pub fn small_problems(solver: &dyn Solver, cases: u32) {
         ),
     );
     let outcome = runner.run(&problems(), |problem| {
-        against_the_textbook(solver, &problem);
+        check(&problem);
         Ok(())
     });
     assert_eq!(outcome.map_err(|error| error.to_string()), Ok(()));
@@ -49,15 +95,22 @@ pub fn small_problems(solver: &dyn Solver, cases: u32) {
 /// # Panics
 /// When one of them is wrong.
 pub fn against_the_textbook(solver: &dyn Solver, problem: &Problem) {
-    let options = SolveOptions::default();
+    within(solver, problem, EXACT);
+}
+
+/// The same with a gap that the solver reaches.
+fn within(solver: &dyn Solver, problem: &Problem, gap: Gap) {
+    let options = asking(gap);
     let solution = solver.solve(problem, &options, None).expect("the arithmetic holds");
-    keeps_its_word(problem, &solution);
+    keeps_its_word_to(problem, &solution, gap);
     let scale = magnitude(problem);
     match (dense_lp::solve(problem), &solution.status) {
         (Answer::Optimal(value), Status::Optimal) => {
             let error = (solution.primal_value - value).abs();
-            assert!(error <= 1e-9 * scale, "value {}, not {value}", solution.primal_value);
+            assert!(error <= gap * scale, "value {}, not {value}", solution.primal_value);
+            // However loose the gap: a bound is a bound, and no answer beats the best.
             assert!(solution.dual_bound >= value - 1e-9 * scale, "a bound below the optimum");
+            assert!(solution.primal_value <= value + 1e-9 * scale, "better than the best");
         }
         (Answer::Infeasible, Status::Infeasible { .. }) => {}
         (expected, got) => unreachable!("{got:?}, but the textbook says {expected:?}"),
@@ -65,22 +118,34 @@ pub fn against_the_textbook(solver: &dyn Solver, problem: &Problem) {
     let again = solver.solve(problem, &options, None).expect("as before");
     same(&solution, &again);
     let warm = solver.solve(problem, &options, solution.warm.as_ref()).expect("as before");
-    keeps_its_word(problem, &warm);
+    keeps_its_word_to(problem, &warm, gap);
     assert_eq!(
         std::mem::discriminant(&solution.status),
         std::mem::discriminant(&warm.status),
         "a warm start changes the status"
     );
     if solution.status == Status::Optimal {
-        assert!((warm.primal_value - solution.primal_value).abs() <= 2e-9 * scale);
+        assert!((warm.primal_value - solution.primal_value).abs() <= 2.0 * gap * scale);
     }
 }
 
-/// What any solution says about itself must be so.
+fn asking(gap: Gap) -> SolveOptions {
+    SolveOptions { gap, ..SolveOptions::default() }
+}
+
+/// What any solution says about itself must be so; *optimal* is said of a gap of 1e-9.
 ///
 /// # Panics
 /// When it is not.
 pub fn keeps_its_word(problem: &Problem, solution: &Solution) {
+    keeps_its_word_to(problem, solution, EXACT);
+}
+
+/// What any solution says about itself must be so; *optimal* is said of `asked`.
+///
+/// # Panics
+/// When it is not.
+pub fn keeps_its_word_to(problem: &Problem, solution: &Solution, asked: Gap) {
     let scale = magnitude(problem);
     assert_eq!(solution.prices.len(), problem.rows().len(), "one price a row");
     for (row, &price) in problem.rows().iter().zip(&solution.prices) {
@@ -110,7 +175,7 @@ pub fn keeps_its_word(problem: &Problem, solution: &Solution) {
         Status::Optimal => {
             let gap = solution.dual_bound - solution.primal_value;
             let size = solution.dual_bound.abs().max(solution.primal_value.abs());
-            assert!(gap <= 1e-9 * size + 1e-12 * scale, "optimal with a gap of {gap}");
+            assert!(gap <= asked * size + 1e-12 * scale, "optimal with a gap of {gap}");
         }
         Status::Infeasible { rows, proof, violation } => {
             assert!(*violation > 0.0 && rows.len() == proof.len(), "{:?}", solution.status);
@@ -122,25 +187,24 @@ pub fn keeps_its_word(problem: &Problem, solution: &Solution) {
 }
 
 /// Too large for the textbook: there the certificate is the proof.
-fn a_larger_problem(solver: &dyn Solver) {
+fn a_larger_problem(solver: &dyn Solver, gap: Gap) {
+    let options = asking(gap);
     let problem = routing(700, 6, Seed(3));
     let mut rows = split_budgets(&problem, 1.0);
     rows.push(Row::at_least(Meter::One, Scope::model(0), 40.0));
     let problem = problem.with_rows(rows.clone()).expect("as the instance's");
-    let cold =
-        solver.solve(&problem, &SolveOptions::default(), None).expect("the arithmetic holds");
+    let cold = solver.solve(&problem, &options, None).expect("the arithmetic holds");
     assert_eq!(cold.status, Status::Optimal);
-    keeps_its_word(&problem, &cold);
+    keeps_its_word_to(&problem, &cold, gap);
     for (at, row) in rows.iter_mut().enumerate() {
         row.capacity *= if at % 2 == 0 { 1.01 } else { 0.99 };
     }
     let changed = problem.with_rows(rows).expect("as before");
-    let fresh = solver.solve(&changed, &SolveOptions::default(), None).expect("as before");
-    let warm =
-        solver.solve(&changed, &SolveOptions::default(), cold.warm.as_ref()).expect("as before");
-    keeps_its_word(&changed, &warm);
+    let fresh = solver.solve(&changed, &options, None).expect("as before");
+    let warm = solver.solve(&changed, &options, cold.warm.as_ref()).expect("as before");
+    keeps_its_word_to(&changed, &warm, gap);
     assert_eq!(warm.status, Status::Optimal);
-    assert!((warm.primal_value - fresh.primal_value).abs() <= 2e-9 * fresh.primal_value);
+    assert!((warm.primal_value - fresh.primal_value).abs() <= 2.0 * gap * fresh.primal_value);
 }
 
 fn limits(solver: &dyn Solver) {
@@ -158,7 +222,7 @@ fn limits(solver: &dyn Solver) {
     keeps_its_word(&problem, &solution);
 }
 
-fn empty_problems(solver: &dyn Solver) {
+fn empty_problems(solver: &dyn Solver, gap: Gap) {
     for choice in [Choice::AtMostOne, Choice::ExactlyOne] {
         for n_queries in [0, 2] {
             for sense in [Sense::AtMost, Sense::AtLeast] {
@@ -168,19 +232,19 @@ fn empty_problems(solver: &dyn Solver) {
                         .rows([Row { sense, ..Row::at_most(Meter::One, Scope::all(), capacity) }])
                         .build()
                         .expect("nothing to refuse");
-                    against_the_textbook(solver, &problem);
+                    within(solver, &problem, gap);
                 }
                 let problem = Problem::builder(n_queries, 1, choice).build().expect("as before");
-                against_the_textbook(solver, &problem);
+                within(solver, &problem, gap);
             }
         }
     }
 }
 
-fn strange_warm_state(solver: &dyn Solver) {
+fn strange_warm_state(solver: &dyn Solver, gap: Gap) {
     let problem = routing(50, 3, Seed(5));
     let problem = problem.with_rows(split_budgets(&problem, 1.0)).expect("as the instance's");
-    let options = SolveOptions::default();
+    let options = asking(gap);
     let cold = solver.solve(&problem, &options, None).expect("the arithmetic holds");
     let stranger = WarmState::new("another solver's");
     same(&cold, &solver.solve(&problem, &options, Some(&stranger)).expect("as before"));
@@ -188,7 +252,23 @@ fn strange_warm_state(solver: &dyn Solver) {
     let other = other.with_rows(split_budgets(&other, 1.0)).expect("as the instance's");
     let warm = solver.solve(&other, &options, cold.warm.as_ref()).expect("as before");
     assert_eq!(warm.status, Status::Optimal);
-    keeps_its_word(&other, &warm);
+    keeps_its_word_to(&other, &warm, gap);
+}
+
+/// The same bits on one thread and on two; large enough for several chunks of work.
+fn threads(solver: &dyn Solver, gap: Gap) {
+    let problem = routing(2500, 5, Seed(7));
+    let mut rows = split_budgets(&problem, 1.0);
+    rows.push(Row::at_least(Meter::One, Scope::model(0), 200.0));
+    let problem = problem.with_rows(rows).expect("as the instance's");
+    let on = |n_threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build();
+        let solve = || solver.solve(&problem, &asking(gap), None).expect("the arithmetic holds");
+        pool.expect("threads to be had").install(solve)
+    };
+    let one = on(1);
+    assert_eq!(one.status, Status::Optimal);
+    same(&one, &on(2));
 }
 
 /// The same answer, bit for bit.

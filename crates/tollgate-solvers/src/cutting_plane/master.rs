@@ -27,7 +27,7 @@ const REFACTOR: u32 = 60;
 
 /// A basic variable.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Variable {
+pub(crate) enum Variable {
     Spare(usize),
     Excess(usize),
     Share(usize),
@@ -35,12 +35,12 @@ pub(super) enum Variable {
 
 /// See the module page.
 #[derive(Debug)]
-pub(super) struct Master {
+pub(crate) struct Master {
     n_rows: usize,
     phase: Phase,
     bounds: Vec<f64>,
-    pub(super) sides: Sides,
-    pub(super) columns: Vec<Column>,
+    pub(crate) sides: Sides,
+    pub(crate) columns: Vec<Column>,
     basis: Vec<Variable>,
     /// Of each basic variable.
     levels: Vec<f64>,
@@ -52,7 +52,7 @@ pub(super) struct Master {
 
 impl Master {
     /// Starts from columns, at least one.
-    pub(super) fn new(
+    pub(crate) fn new(
         rows: &[ScaledRow],
         sides: Sides,
         columns: Vec<Column>,
@@ -76,7 +76,7 @@ impl Master {
     }
 
     /// Back to the first column alone.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let usage = &self.columns[0].usage;
         let side = |row: usize| {
             if usage[row] <= self.bounds[row] {
@@ -90,7 +90,7 @@ impl Master {
     }
 
     /// The shares, `(column, share)`.
-    pub(super) fn shares(&self) -> impl Iterator<Item = (usize, f64)> {
+    pub(crate) fn shares(&self) -> impl Iterator<Item = (usize, f64)> {
         self.basis.iter().zip(&self.levels).filter_map(|(variable, level)| match variable {
             Variable::Share(column) => Some((*column, *level)),
             _ => None,
@@ -98,35 +98,35 @@ impl Master {
     }
 
     /// What the rows spare or exceed, where that is basic.
-    pub(super) fn deviations(&self) -> impl Iterator<Item = (Variable, f64)> {
+    pub(crate) fn deviations(&self) -> impl Iterator<Item = (Variable, f64)> {
         let all = self.basis.iter().copied().zip(self.levels.iter().copied());
         all.filter(|(variable, _)| !matches!(variable, Variable::Share(_)))
     }
 
     /// The value of the mixture.
-    pub(super) fn value(&self) -> f64 {
+    pub(crate) fn value(&self) -> f64 {
         let costs = self.basis.iter().map(|&variable| self.cost(variable));
         costs.zip(&self.levels).map(|(cost, level)| cost * level).sum()
     }
 
     /// The prices.
-    pub(super) fn prices(&self) -> Vec<f64> {
+    pub(crate) fn prices(&self) -> Vec<f64> {
         self.sides.clamp(&self.duals[..self.n_rows])
     }
 
     /// By how much a column would improve the mixture, a unit of share.
-    pub(super) fn reduced_cost(&self, column: &Column) -> f64 {
+    pub(crate) fn reduced_cost(&self, column: &Column) -> f64 {
         column.score(&self.duals[..self.n_rows], self.phase) - self.duals[self.n_rows]
     }
 
     /// A reduced cost below this is rounding.
-    pub(super) fn tolerance(&self) -> f64 {
+    pub(crate) fn tolerance(&self) -> f64 {
         REDUCED_COST * self.duals.iter().fold(1.0, |most, dual| dual.abs().max(most))
     }
 
     /// Pivots until no variable improves the mixture; false where rounding keeps it from
     /// getting there.
-    pub(super) fn optimize(&mut self) -> bool {
+    pub(crate) fn optimize(&mut self) -> bool {
         let patience = 20 * (self.n_rows as u64 + 10);
         let limit = 50 * patience;
         let (mut pivots, mut stalled) = (0, 0);
