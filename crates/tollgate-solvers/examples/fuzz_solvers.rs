@@ -7,6 +7,7 @@
 //!
 //! `--seed` takes another path. The same checks are run by cargo-fuzz, in `fuzz/`.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tollgate_core::{Purpose, Seed};
@@ -34,6 +35,7 @@ fn main() -> Result<(), AnyError> {
         }
     }
     let solvers = tollgate_solvers::all();
+    watch(solvers.iter().map(|solver| solver.name().to_owned()).collect());
     let end = now() + Duration::from_secs(seconds);
     let (mut refused, mut solved) = (0_u64, 0_u64);
     for round in 0.. {
@@ -46,17 +48,10 @@ fn main() -> Result<(), AnyError> {
             refused += 1;
             continue;
         };
-        for solver in &solvers {
-            let begun = now();
+        for (at, solver) in (0..).zip(&solvers) {
+            ROUND.store(round, Ordering::Relaxed);
+            SOLVER.store(at, Ordering::Relaxed);
             wild::survives(solver.as_ref(), &problem);
-            if begun.elapsed() > LOOPS {
-                return Err(format!(
-                    "{} takes {:?} in round {round}",
-                    solver.name(),
-                    begun.elapsed()
-                )
-                .into());
-            }
         }
         solved += 1;
     }
@@ -65,4 +60,29 @@ fn main() -> Result<(), AnyError> {
         solvers.len()
     );
     Ok(())
+}
+
+/// What is being solved.
+static ROUND: AtomicU64 = AtomicU64::new(0);
+static SOLVER: AtomicU64 = AtomicU64::new(0);
+
+#[expect(clippy::print_stderr, reason = "findings are what it is run for")]
+/// Ends the program when the same problem keeps the same solver busy for too long.
+fn watch(names: Vec<String>) {
+    let state = || (ROUND.load(Ordering::Relaxed), SOLVER.load(Ordering::Relaxed));
+    std::thread::spawn(move || {
+        let mut before = state();
+        let mut since = now();
+        loop {
+            std::thread::sleep(Duration::from_millis(200));
+            let at = state();
+            if at != before {
+                (before, since) = (at, now());
+            } else if since.elapsed() > LOOPS {
+                let name = usize::try_from(at.1).ok().and_then(|at| names.get(at));
+                eprintln!("round {}: {name:?} does not come back", at.0);
+                std::process::exit(1);
+            }
+        }
+    });
 }

@@ -47,7 +47,7 @@
 //! * Y. Nesterov (2005), "Smooth minimization of non-smooth functions",
 //!   doi:10.1007/s10107-004-0552-5.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use argmin::core::{CostFunction, Error, Executor, Gradient};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
@@ -67,6 +67,9 @@ const COLDEST: f64 = 1e-9;
 const TOLERANCE: f64 = 1e-2;
 /// How far from the ends of (3) a temperature starts at least.
 const OFF_THE_END: f64 = 0.03;
+
+/// Value and slope of a point are asked for once or twice each.
+const REPEATS: u32 = 16;
 
 /// Knobs of [`SmoothedLbfgs`]. Unchecked until [`build`](Self::build).
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -239,6 +242,8 @@ struct Smoothed<'s, 'r, 'a> {
     /// the best.
     last: RefCell<Option<Found>>,
     best: RefCell<Option<Found>>,
+    /// How often the last point has been asked for again.
+    repeats: Cell<u32>,
     /// Why evaluations have come to an end.
     halt: RefCell<Option<Halt>>,
 }
@@ -252,6 +257,7 @@ impl<'s, 'r, 'a> Smoothed<'s, 'r, 'a> {
             temperature,
             last: RefCell::default(),
             best: RefCell::default(),
+            repeats: Cell::new(0),
             halt: RefCell::default(),
         }
     }
@@ -315,8 +321,14 @@ impl<'s, 'r, 'a> Smoothed<'s, 'r, 'a> {
     /// Value and slope of (1), in one pass.
     fn evaluate(&self, free: &[f64]) -> Result<Found, Error> {
         if let Some(last) = self.last.borrow().as_ref().filter(|last| last.free == free) {
+            // Asked for in vain: a line search may stand still for ever.
+            self.repeats.set(self.repeats.get() + 1);
+            if self.repeats.get() > REPEATS {
+                return Err(Error::msg("the line search stands still"));
+            }
             return Ok(last.clone());
         }
+        self.repeats.set(0);
         let found = self.pass(free).map_err(|halt| {
             *self.halt.borrow_mut() = Some(halt);
             Error::msg("no more evaluations")

@@ -25,7 +25,8 @@ pub(super) fn project(entries: &mut [Lanes], may_decline: bool) {
     }
     let mut thresholds = [-1.0; LANES];
     let mut counts = [0.0; LANES];
-    loop {
+    // Every round but the last drops an entry; what is no number drops none.
+    for _ in 0..=entries.len() {
         let (mut sums, mut above) = ([0.0; LANES], [0.0; LANES]);
         for entry in &*entries {
             for lane in 0..LANES {
