@@ -86,6 +86,10 @@ impl Inverse {
         }
     }
 
+    pub(crate) fn row(&self, row: usize) -> &[f64] {
+        &self.values[row * self.order..(row + 1) * self.order]
+    }
+
     pub(crate) fn row_mut(&mut self, row: usize) -> &mut [f64] {
         &mut self.values[row * self.order..(row + 1) * self.order]
     }

@@ -17,6 +17,8 @@
 //!
 //! * [`CuttingPlane`]: prices and a fractional answer that meet to nine digits, for
 //!   every instance of the problem, and a proof where it has no answer.
+//! * [`Simplex`]: the same to the last digit, with an answer at a vertex, and the better
+//!   choice for many rows, heavy ties, or a problem that was solved before.
 //! * Iterative methods, each to the gap that it is asked for, with a feasible fractional
 //!   answer, its bound, and a proof where there is no answer: [`Subgradient`] (Polyak's or
 //!   diminishing steps, run by argmin), [`PrimalDual`] (restarted primal-dual hybrid
@@ -64,6 +66,7 @@ mod operator;
 mod primal_dual;
 mod recovery;
 mod rounding;
+mod simplex;
 mod smoothed_lbfgs;
 mod subgradient;
 mod warm;
@@ -75,6 +78,7 @@ pub use cutting_plane::{CuttingPlane, CuttingPlaneConfig};
 pub use lagrangian::{Lagrangian, LagrangianConfig};
 pub use primal_dual::{PrimalDual, PrimalDualConfig};
 pub use rounding::{Rounded, round};
+pub use simplex::{Simplex, SimplexConfig};
 pub use smoothed_lbfgs::{SmoothedLbfgs, SmoothedLbfgsConfig};
 pub use subgradient::{Schedule, Subgradient, SubgradientConfig, SubgradientState};
 use tollgate_core::Solver;
@@ -85,6 +89,7 @@ pub use window::{Incoming, Window, WindowError};
 pub fn all() -> Vec<Arc<dyn Solver>> {
     vec![
         Arc::new(CuttingPlane::default()),
+        Arc::new(Simplex::default()),
         Arc::new(Subgradient::default()),
         Arc::new(PrimalDual::default()),
         Arc::new(SmoothedLbfgs::default()),

@@ -1,0 +1,138 @@
+//! Good prices, and a basis, from a part of the queries.
+
+use tollgate_core::SolveOptions;
+
+use super::Knobs;
+use super::field::NONE;
+use super::merge::places;
+use super::program::{Program, index};
+use super::walk::{Effort, End, Saved, Start, Walk};
+use crate::dual::{Layout, Sides};
+
+/// The stride between nested samples, and the fewest queries worth sampling.
+const SAMPLE: usize = 8;
+const SAMPLED: usize = 1024;
+/// The error of a sample's prices is this over the root of its size, relative.
+const SAMPLE_ERROR: f64 = 0.25;
+/// How often a stalled walk is begun anew, and by how much more ties are broken then.
+const RESTARTS: u32 = 4;
+const LOUDER: f64 = 30.0;
+
+/// What a minimization found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) end: End,
+    pub(super) prices: Vec<f64>,
+    pub(super) basis: Vec<Saved>,
+    /// Of each basic variable.
+    pub(super) levels: Vec<f64>,
+    /// By ordinal.
+    pub(super) keys: Vec<u32>,
+}
+
+/// One minimization, and the samples before it.
+#[derive(Debug)]
+pub(super) struct Search<'s> {
+    pub(super) program: &'s Program,
+    pub(super) knobs: Knobs,
+    pub(super) options: &'s SolveOptions,
+    pub(super) effort: Effort,
+}
+
+impl Search<'_> {
+    /// Where to start when nothing is known: at the vertex of a sample, which is one of
+    /// the whole as well; or at prices of 0, where all queries are free to choose.
+    pub(super) fn sampled(&mut self, layout: &Layout) -> Start {
+        let n_queries = layout.n_queries();
+        let n_rows = self.program.n_rows();
+        let keys = vec![NONE; n_queries];
+        if n_queries < SAMPLED || n_rows == 0 {
+            let basis = (0..n_rows).map(Saved::Spare).collect();
+            return Start { prices: vec![0.0; n_rows], basis, sides: None, keys, noise: 0.0 };
+        }
+        let every: Vec<(u32, u8)> = places(layout).into_iter().step_by(SAMPLE).collect();
+        let sample = layout.subset(&every, n_queries as f64 / every.len() as f64);
+        let start = self.sampled(&sample);
+        let mut found = self.minimize(&sample, start, false);
+        for saved in &mut found.basis {
+            if let Saved::Share { ordinal, .. } = saved {
+                *ordinal *= index(SAMPLE);
+            }
+        }
+        let users = users(self.program, &sample, &found.keys);
+        let errors: Vec<f64> = users.iter().map(|n| SAMPLE_ERROR / n.sqrt()).collect();
+        let sides = Some(around(self.program, &found.prices, &errors));
+        Start { prices: found.prices, basis: found.basis, sides, keys, noise: 0.0 }
+    }
+
+    /// Walks to the minimum.
+    pub(super) fn minimize(&mut self, layout: &Layout, start: Start, feasible: bool) -> Found {
+        let mut start = start;
+        let mut restarts = 0;
+        loop {
+            let noise = start.noise;
+            let mut walk =
+                Walk::new(self.program, layout, start, self.knobs.refactor, &mut self.effort);
+            walk.feasible = feasible;
+            let end = walk.run(self.options, &mut self.effort);
+            walk.field.store_keys(&mut walk.keys);
+            if end == End::Stalled && restarts < RESTARTS {
+                restarts += 1;
+                let first = self.knobs.perturbation * self.program.grain;
+                start = Start {
+                    basis: Vec::new(),
+                    sides: walk.field.sides,
+                    prices: walk.prices,
+                    keys: walk.keys,
+                    noise: if noise == 0.0 { first } else { LOUDER * noise },
+                };
+                continue;
+            }
+            let basis = walk.saved();
+            let Walk { prices, levels, keys, .. } = walk;
+            return Found { end, prices, basis, levels, keys };
+        }
+    }
+}
+
+/// A box of prices, so wrong at most.
+pub(super) fn around(program: &Program, prices: &[f64], errors: &[f64]) -> Sides {
+    let width = |((price, natural), error): ((&f64, &f64), &f64)| error * price.max(0.1 * natural);
+    let widths: Vec<f64> = prices.iter().zip(&program.natural).zip(errors).map(width).collect();
+    let both = || prices.iter().zip(&widths);
+    Sides {
+        floors: both().map(|(price, width)| (price - width).max(0.0)).collect(),
+        ceilings: both()
+            .zip(&program.walls)
+            .map(|((price, width), wall)| (price + width).min(*wall))
+            .collect(),
+    }
+}
+
+/// How many queries use each row, in effect: the square of the sum of their usage over the
+/// sum of its squares; at least 1. The price of a row that few queries of a sample use is
+/// known worse than that of one that all of them use.
+fn users(program: &Program, layout: &Layout, keys: &[u32]) -> Vec<f64> {
+    let n_tables = layout.n_tables();
+    let mut sums = vec![0.0; program.n_rows()];
+    let mut squares = sums.clone();
+    let mut readings = vec![0.0; program.metered.len()];
+    for (&(block, lane), &option) in places(layout).iter().zip(keys) {
+        let (block, lane) = (block as usize, usize::from(lane));
+        if option as usize >= layout.n_models() {
+            continue;
+        }
+        let of_option =
+            &layout.readings[block * layout.block_len()..][option as usize * n_tables..];
+        for (reading, &slot) in readings.iter_mut().zip(&program.metered) {
+            *reading = if slot == n_tables { 1.0 } else { of_option[slot][lane] };
+        }
+        let toll = program.first_toll(layout.groups[block], option as usize);
+        let weight = layout.weights[block][lane];
+        program.add_moments(toll, &readings, weight, (&mut sums, &mut squares));
+    }
+    let users = |(sum, square): (&f64, &f64)| {
+        if *square > 0.0 { (sum * sum / square).max(1.0) } else { 1.0 }
+    };
+    sums.iter().zip(&squares).map(users).collect()
+}
