@@ -20,6 +20,8 @@ pub(crate) type Lanes = [f64; LANES];
 /// which it knows whether it still fits a problem.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
+    /// Whose queries these are.
+    of: Problem,
     tables: Vec<(Meter, Arc<[f64]>)>,
     choice: Choice,
     n_models: usize,
@@ -42,6 +44,7 @@ impl Layout {
     pub(crate) fn new(problem: &Problem) -> Self {
         let tables = used_tables(problem);
         let mut layout = Self {
+            of: problem.clone(),
             choice: problem.choice(),
             n_models: problem.n_models(),
             n_groups: problem.n_groups(),
@@ -109,20 +112,13 @@ impl Layout {
         self.add_magnitudes(group, &weights, start);
     }
 
-    /// Whether this is the layout of `problem`, found by comparing tables by address.
+    /// Whether this is the layout of `problem`: of the same queries, and of all meters that
+    /// it uses.
     pub(crate) fn fits(&self, problem: &Problem) -> bool {
-        let tables = used_tables(problem);
-        self.choice == problem.choice()
-            && self.n_models == problem.n_models()
-            && self.n_groups == problem.n_groups()
-            && self.n_queries == problem.n_queries()
-            && self.tables.len() == tables.len()
-            && self.tables.iter().zip(&tables).all(|(a, b)| a.0 == b.0 && Arc::ptr_eq(&a.1, &b.1))
-            && self.lanes().all(|(block, lane, query)| {
-                let query = query as usize;
-                self.groups[block] == problem.group(query)
-                    && self.weights[block][lane].to_bits() == problem.weight(query).to_bits()
-            })
+        let meters = |tables: &[(Meter, Arc<[f64]>)]| -> Vec<Meter> {
+            tables.iter().map(|(meter, _)| *meter).collect()
+        };
+        self.of.shares_queries(problem) && meters(&self.tables) == meters(&used_tables(problem))
     }
 
     /// Some of the queries, `(block, lane)` in order, their weights times `factor`.
@@ -135,6 +131,7 @@ impl Layout {
             n_queries: 0,
             magnitudes: Vec::new(),
             tables: self.tables.clone(),
+            of: self.of.clone(),
             ..*self
         };
         subset.readings.reserve_exact((keep.len().div_ceil(LANES) + 1) * self.block_len());

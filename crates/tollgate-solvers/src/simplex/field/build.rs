@@ -99,6 +99,7 @@ impl<'k> Sink<'k> {
         let mut field = Field {
             sides: None,
             decided: vec![0.0; self.program.n_rows()],
+            worth: self.program.worth_of(&self.totals),
             n_metered,
             n_candidates: self.options.len(),
             by_ordinal: Vec::with_capacity(order.len()),
