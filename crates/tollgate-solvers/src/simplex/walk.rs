@@ -114,15 +114,12 @@ impl<'w> Walk<'w> {
                 keys[ordinal as usize] = key;
             }
         }
-        let field = match field {
-            Some(mut field) => {
-                field.enter(program, &mut prices);
-                field
-            }
-            None => {
-                effort.options += options_of(layout);
-                Field::new(program, layout, sides, &prices, &kept, noise, &mut keys)
-            }
+        let field = if let Some(mut field) = field {
+            field.enter(program, &mut prices);
+            field
+        } else {
+            effort.options += options_of(layout);
+            Field::new(program, layout, sides, &prices, &kept, noise, &mut keys)
         };
         let mut walk = Self {
             program,
