@@ -13,7 +13,7 @@ use crate::dual::{Layout, Sides};
 const SAMPLE: usize = 8;
 const SAMPLED: usize = 1024;
 /// The error of a sample's prices is this over the root of its size, relative.
-const SAMPLE_ERROR: f64 = 0.25;
+const SAMPLE_ERROR: f64 = 0.3;
 /// How often a stalled walk is begun anew, and by how much more ties are broken then.
 const RESTARTS: u32 = 4;
 const LOUDER: f64 = 30.0;

@@ -21,8 +21,8 @@ const FLAT: f64 = 1e-14;
 const PROGRESS: f64 = 1e-15;
 /// By how much a box grows where it is in the way, and elsewhere; and how often before
 /// it is given up.
-const WIDEN: f64 = 8.0;
-const WIDEN_OTHERS: f64 = 1.5;
+const WIDEN: f64 = 4.0;
+const WIDEN_OTHERS: f64 = 1.0;
 const WIDENINGS: u32 = 16;
 /// How often on one ray before it looks endless.
 const ENDLESS: u32 = 3;
