@@ -11,7 +11,7 @@ use crate::dual::{Layout, Sides};
 
 /// The stride between nested samples, and the fewest queries worth sampling.
 const SAMPLE: usize = 8;
-const SAMPLED: usize = 1024;
+const SAMPLED: usize = 256;
 /// The error of a sample's prices is this over the root of its size, relative.
 const SAMPLE_ERROR: f64 = 0.3;
 /// How often a stalled walk is begun anew, and by how much more ties are broken then.
