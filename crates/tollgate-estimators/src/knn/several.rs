@@ -162,7 +162,7 @@ mod tests {
         let mut rng = Seed(3).stream(Purpose::Synthesis, 0);
         #[expect(clippy::cast_possible_truncation, reason = "embeddings are f32")]
         let embeddings = (0..n * DIM).map(|_| rng.normal() as f32).collect();
-        let gap = |cell: usize| cell % 2 == 1 && cell % 3 == 0;
+        let gap = |cell: usize| cell % 2 == 1 && cell.is_multiple_of(3);
         let mut label = |cell| if gap(cell) { f64::NAN } else { rng.uniform() };
         let quality = (0..2 * n).map(&mut label).collect();
         let cost = (0..2 * n).map(label).collect();
