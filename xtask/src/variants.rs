@@ -106,20 +106,18 @@ pub(crate) fn run(options: &VariantsOptions) -> Result<()> {
 }
 
 fn variants(table: &Table) -> Vec<(String, Options)> {
-    let seeds = |from: u64, to: u64| (from..=to).map(Seed).collect::<Vec<_>>();
-    let mut variants =
-        vec![("all models".to_owned(), Options { seeds: seeds(100, 119), ..Options::default() })];
+    let seeds: Vec<Seed> = (100..120).map(Seed).collect();
+    let on = |subset| Options { seeds: seeds.clone(), subset, ..Options::default() };
+    let mut variants = vec![("all models".to_owned(), on(Subset::default()))];
     if table.models().len() > 2 {
         let subset = Subset { model_fraction: Some(0.5), ..Subset::default() };
-        let options = Options { seeds: seeds(100, 107), subset, ..Options::default() };
-        variants.push(("random halves of the models".to_owned(), options));
+        variants.push(("random halves of the models".to_owned(), on(subset)));
     }
     for task in table.task_names() {
         let rows = (0..table.len()).filter(|&row| table.task(row) == task).count();
         if rows >= FEWEST_ROWS && rows < table.len() {
             let subset = Subset { task: Some(task.clone()), ..Subset::default() };
-            let options = Options { seeds: seeds(100, 104), subset, ..Options::default() };
-            variants.push((format!("task {task}"), options));
+            variants.push((format!("task {task}"), on(subset)));
         }
     }
     variants
@@ -148,8 +146,8 @@ fn compare(
     let difference = paired_difference(&ours, &port).context("no seeds")?;
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let singles = alone.then(|| {
-        let each = (0..singles::ESTIMATORS.len()).map(|at| mean(&performances(3 + at)));
-        Singles::new(mean(&ours), each.collect())
+        let each = (0..singles::ESTIMATORS.len()).map(|at| performances(3 + at));
+        Singles::new(ours.clone(), each.collect())
     });
     Ok(Line {
         stream: stream.to_owned(),

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use anyhow::{Result, bail};
 use tollgate::Spec;
 use tollgate::registry::{self, Composition};
+use tollgate_lab::paired_difference;
 
 use super::Line;
 
@@ -34,55 +35,69 @@ pub(super) fn compositions() -> Result<Vec<Composition>> {
     ESTIMATORS.iter().map(compose).collect()
 }
 
-/// One variant: mean Performance of the default estimator and of each alone.
+/// One variant: Performance by seed, of the default estimator and of each alone.
 #[derive(Debug)]
 pub(super) struct Singles {
-    ours: f64,
+    ours: Vec<f64>,
     /// In the order of [`ESTIMATORS`].
-    each: Vec<f64>,
+    each: Vec<Vec<f64>>,
 }
 
 impl Singles {
-    pub(super) fn new(ours: f64, each: Vec<f64>) -> Self {
+    pub(super) fn new(ours: Vec<f64>, each: Vec<Vec<f64>>) -> Self {
         Self { ours, each }
     }
 
     fn best(&self) -> usize {
-        let best = (0..self.each.len()).max_by(|&a, &b| self.each[a].total_cmp(&self.each[b]));
+        let mean = |at: usize| mean(&self.each[at]);
+        let best = (0..self.each.len()).max_by(|&a, &b| mean(a).total_cmp(&mean(b)));
         best.expect("there are estimators")
     }
 
     /// How far the default is below an estimator, in per cent of that one's Performance;
     /// negative where it is above. The runs are the same, so this is paired by seed.
     fn loss(&self, estimator: usize) -> f64 {
-        let theirs = self.each[estimator];
-        if theirs > 0.0 { 100.0 * (theirs - self.ours) / theirs } else { 0.0 }
+        let theirs = mean(&self.each[estimator]);
+        if theirs > 0.0 { 100.0 * (theirs - mean(&self.ours)) / theirs } else { 0.0 }
+    }
+
+    /// The loss with its 95 % confidence interval over seeds.
+    fn show_loss(&self, estimator: usize) -> String {
+        let each = &self.each[estimator];
+        let interval = paired_difference(each, &self.ours).and_then(|loss| loss.half_width);
+        let half_width = interval.map(|w| format!(" ± {:.1}", 100.0 * w / mean(each)));
+        format!("{:+.2}{}", self.loss(estimator), half_width.unwrap_or_default())
     }
 
     pub(super) fn show(&self) -> String {
         let each = ESTIMATORS.iter().zip(&self.each);
-        let each: Vec<String> = each.map(|(name, mean)| format!("{name} {mean:.1}")).collect();
+        let each: Vec<String> =
+            each.map(|(name, all)| format!("{name} {:.1}", mean(all))).collect();
         format!(
-            "auto {:.1}, alone {}: loss to the best {:+.2} %, to k=20 {:+.2} %",
-            self.ours,
+            "auto {:.1}, alone {}: loss to the best {} %, to k=20 {} %",
+            mean(&self.ours),
             each.join(", "),
-            self.loss(self.best()),
-            self.loss(PLAIN),
+            self.show_loss(self.best()),
+            self.show_loss(PLAIN),
         )
     }
 
     fn cells(&self) -> String {
         let best = self.best();
         format!(
-            "{:.1} | {:.1} | `{}` | {:+.2} | {:.1} | {:+.2}",
-            self.ours,
-            self.each[best],
+            "{:.1} | {:.1} | `{}` | {} | {:.1} | {}",
+            mean(&self.ours),
+            mean(&self.each[best]),
             ESTIMATORS[best],
-            self.loss(best),
-            self.each[PLAIN],
-            self.loss(PLAIN),
+            self.show_loss(best),
+            mean(&self.each[PLAIN]),
+            self.show_loss(PLAIN),
         )
     }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// Mean losses over variants, in per cent.
@@ -131,7 +146,8 @@ pub(super) fn section(lines: &[Line]) -> String {
 
 The same policy on `auto`, its default, and on each estimator alone: five to 160 neighbors, ridge, kernel ridge.
 The best alone is the best of these eight in hindsight, chosen for each line by its own result.
-A loss is how far `auto` is below, in per cent; negative where it is above.
+A loss is how far `auto` is below, in per cent, with its 95 % confidence interval; negative where it is above.
+The best of eight is best by luck as well: where the interval is wide, so is the loss of one that is as good as any of them.
 
 | stream | variant | auto | best alone | which | loss % | k = 20 | loss % |
 |---|---|---:|---:|---|---:|---:|---:|
@@ -168,7 +184,7 @@ mod tests {
             reference: 1.0,
             difference: ours - 1.0,
             half_width: None,
-            singles: Some(Singles::new(ours, each.to_vec())),
+            singles: Some(Singles::new(vec![ours], each.map(|theirs| vec![theirs]).to_vec())),
         }
     }
 
