@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use tollgate_core::{
-    Choice, Meter, ModelMask, Problem, ProblemError, Row, Scope, Sense, SolveOptions, Solver,
+    Choice, Meter, ModelMask, Problem, ProblemError, Purpose, Row, Scope, Seed, Sense,
+    SolveOptions, Solver,
 };
 
 use crate::solver_conformance::keeps_its_word;
@@ -99,6 +100,16 @@ pub fn problem(bytes: &[u8]) -> Result<Problem, ProblemError> {
     let n_rows = bytes.below(13);
     let rows = (0..n_rows).map(|_| row(&mut bytes, n_models, wild));
     builder.rows(rows).build()
+}
+
+/// Problem number `round` of those that a seed gives, if its numbers are accepted.
+///
+/// # Errors
+/// [`ProblemError`], as [`problem`].
+pub fn drawn(seed: Seed, round: u64) -> Result<Problem, ProblemError> {
+    let mut rng = seed.stream(Purpose::Synthesis, round);
+    let bytes: Vec<u8> = (0..400).map(|_| u8::try_from(rng.below(256)).unwrap_or(0)).collect();
+    problem(&bytes)
 }
 
 fn row(bytes: &mut Bytes<'_>, n_models: usize, wild: bool) -> Row {
