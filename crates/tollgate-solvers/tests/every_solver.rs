@@ -105,7 +105,7 @@ fn whole_answers_lose_a_query_a_row() {
 #[test]
 fn no_whole_answer_is_above_a_bound() {
     let solvers = tollgate_solvers::all();
-    on_small_problems(3, 300, |problem| {
+    on_small_problems(3, 2000, |problem| {
         if problem.n_queries() > 6 {
             return;
         }
