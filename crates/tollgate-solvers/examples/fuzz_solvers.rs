@@ -10,7 +10,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tollgate_core::{Purpose, Seed};
+use tollgate_core::Seed;
 use tollgate_testkit::wild;
 
 type AnyError = Box<dyn std::error::Error>;
@@ -42,9 +42,7 @@ fn main() -> Result<(), AnyError> {
         if now() >= end {
             break;
         }
-        let mut rng = Seed(seed).stream(Purpose::Synthesis, round);
-        let bytes: Vec<u8> = (0..400).map(|_| u8::try_from(rng.below(256)).unwrap_or(0)).collect();
-        let Ok(problem) = wild::problem(&bytes) else {
+        let Ok(problem) = wild::drawn(Seed(seed), round) else {
             refused += 1;
             continue;
         };

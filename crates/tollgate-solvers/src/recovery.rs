@@ -232,8 +232,10 @@ impl<'r, 'a> Recovery<'r, 'a> {
             Err(halt) => halt,
         };
         // What was found since the last check counts too.
-        let met = self.mix().is_err();
-        Outcome::Halted(if met && halt != Halt::Cancelled { Halt::Met } else { halt })
+        Outcome::Halted(match self.mix() {
+            Err(last) if halt != Halt::Cancelled => last,
+            _ => halt,
+        })
     }
 
     /// Whether the columns mix to an answer that keeps every hard row: asked of a master
@@ -357,10 +359,12 @@ impl<'r, 'a> Recovery<'r, 'a> {
         Ok(false)
     }
 
-    /// The best mixture of the columns known; `Err` where it meets the bound.
+    /// The best mixture of the columns known; `Err` where it meets the bound, or where
+    /// rounding keeps the master from finding it.
     fn mix(&mut self) -> Result<(), Halt> {
         self.prune();
-        self.master.optimize();
+        self.value = f64::NEG_INFINITY;
+        self.optimize()?;
         if self.phase == Phase::Feasibility {
             let met = !self.breaks_a_row() || self.met(self.master.value());
             return if met { Err(Halt::Met) } else { Ok(()) };
@@ -369,14 +373,18 @@ impl<'r, 'a> Recovery<'r, 'a> {
             if !self.raise_ceilings() {
                 break;
             }
-            self.master.optimize();
+            self.optimize()?;
         }
-        self.value = f64::NEG_INFINITY;
         if self.breaks_a_row() || self.raise_ceilings() {
             return Ok(());
         }
         self.value = self.master.value();
         if self.met(self.value) { Err(Halt::Met) } else { Ok(()) }
+    }
+
+    /// From a basis that cycles no later step leads back.
+    fn optimize(&mut self) -> Result<(), Halt> {
+        if self.master.optimize() { Ok(()) } else { Err(Halt::Stalled) }
     }
 
     /// Raises the ceilings that are in the way of prices; whether any was.

@@ -2,6 +2,7 @@
 //! plug-in traits.
 
 pub mod dense_lp;
+pub mod enumeration;
 #[cfg(feature = "conformance")]
 pub mod estimator_conformance;
 pub mod instances;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tollgate_core::{
     Choice, Gap, Meter, Problem, Row, Scope, Seed, Sense, Solution, SolveOptions, Solver, Status,
     WarmState, dual_bound,
@@ -56,7 +56,7 @@ pub fn small_problems(solver: &dyn Solver, cases: u32) {
 /// # Panics
 /// When an answer is wrong.
 pub fn small_problems_to(solver: &dyn Solver, cases: u32, gap: Gap) {
-    self::cases(cases, |problem| within(solver, problem, gap));
+    on_small_problems(0, cases, |problem| within(solver, problem, gap));
 }
 
 /// What any solver promises whether it reaches its gap or not, on random small problems:
@@ -65,7 +65,7 @@ pub fn small_problems_to(solver: &dyn Solver, cases: u32, gap: Gap) {
 /// # Panics
 /// When an answer does not keep a promise.
 pub fn words_of_small_problems(solver: &dyn Solver, cases: u32) {
-    self::cases(cases, |problem| {
+    on_small_problems(0, cases, |problem| {
         let options = SolveOptions::default();
         let solution = solver.solve(problem, &options, None).expect("the arithmetic holds");
         keeps_its_word(problem, &solution);
@@ -75,14 +75,14 @@ pub fn words_of_small_problems(solver: &dyn Solver, cases: u32) {
     });
 }
 
-fn cases(cases: u32, check: impl Fn(&Problem)) {
+/// Runs a check of one's own on random small problems, the same ones for the same seed.
+///
+/// # Panics
+/// When the check does, with the smallest problem that makes it.
+pub fn on_small_problems(seed: u8, cases: u32, check: impl Fn(&Problem)) {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(
-        config,
-        proptest::test_runner::TestRng::deterministic_rng(
-            proptest::test_runner::RngAlgorithm::ChaCha,
-        ),
-    );
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+    let mut runner = TestRunner::new_with_rng(config, rng);
     let outcome = runner.run(&problems(), |problem| {
         check(&problem);
         Ok(())
@@ -102,19 +102,7 @@ pub fn against_the_textbook(solver: &dyn Solver, problem: &Problem) {
 fn within(solver: &dyn Solver, problem: &Problem, gap: Gap) {
     let options = asking(gap);
     let solution = solver.solve(problem, &options, None).expect("the arithmetic holds");
-    keeps_its_word_to(problem, &solution, gap);
-    let scale = magnitude(problem);
-    match (dense_lp::solve(problem), &solution.status) {
-        (Answer::Optimal(value), Status::Optimal) => {
-            let error = (solution.primal_value - value).abs();
-            assert!(error <= gap * scale, "value {}, not {value}", solution.primal_value);
-            // However loose the gap: a bound is a bound, and no answer beats the best.
-            assert!(solution.dual_bound >= value - 1e-9 * scale, "a bound below the optimum");
-            assert!(solution.primal_value <= value + 1e-9 * scale, "better than the best");
-        }
-        (Answer::Infeasible, Status::Infeasible { .. }) => {}
-        (expected, got) => unreachable!("{got:?}, but the textbook says {expected:?}"),
-    }
+    agrees(problem, &dense_lp::solve(problem), &solution, gap);
     let again = solver.solve(problem, &options, None).expect("as before");
     same(&solution, &again);
     let warm = solver.solve(problem, &options, solution.warm.as_ref()).expect("as before");
@@ -125,7 +113,28 @@ fn within(solver: &dyn Solver, problem: &Problem, gap: Gap) {
         "a warm start changes the status"
     );
     if solution.status == Status::Optimal {
-        assert!((warm.primal_value - solution.primal_value).abs() <= 2.0 * gap * scale);
+        let error = (warm.primal_value - solution.primal_value).abs();
+        assert!(error <= 2.0 * gap * magnitude(problem));
+    }
+}
+
+/// A solution to this gap keeps its word, and is what the textbook says.
+///
+/// # Panics
+/// When it is not.
+pub fn agrees(problem: &Problem, textbook: &Answer, solution: &Solution, gap: Gap) {
+    keeps_its_word_to(problem, solution, gap);
+    let scale = magnitude(problem);
+    match (textbook, &solution.status) {
+        (Answer::Optimal(value), Status::Optimal) => {
+            let error = (solution.primal_value - value).abs();
+            assert!(error <= gap * scale, "value {}, not {value}", solution.primal_value);
+            // However loose the gap: a bound is a bound, and no answer beats the best.
+            assert!(solution.dual_bound >= value - 1e-9 * scale, "a bound below the optimum");
+            assert!(solution.primal_value <= value + 1e-9 * scale, "better than the best");
+        }
+        (Answer::Infeasible, Status::Infeasible { .. }) => {}
+        (expected, got) => unreachable!("{got:?}, but the textbook says {expected:?}"),
     }
 }
 
@@ -283,7 +292,7 @@ fn same(a: &Solution, b: &Solution) {
 const METERS: [Meter; 4] = [Meter::Quality, Meter::Cost, Meter::Tokens, Meter::One];
 
 /// What the objective would come to if nothing cancelled, soft rows' penalties included.
-fn magnitude(problem: &Problem) -> f64 {
+pub fn magnitude(problem: &Problem) -> f64 {
     let most = |query: usize| {
         let of_meter = |model: usize| {
             let terms = METERS.map(|meter| {

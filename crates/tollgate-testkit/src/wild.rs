@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use tollgate_core::{
-    Choice, Meter, ModelMask, Problem, ProblemError, Row, Scope, Sense, SolveOptions, Solver,
+    Choice, Meter, ModelMask, Problem, ProblemError, Purpose, Row, Scope, Seed, Sense, Solution,
+    SolveOptions, Solver, WarmState,
 };
 
 use crate::solver_conformance::keeps_its_word;
@@ -101,6 +102,16 @@ pub fn problem(bytes: &[u8]) -> Result<Problem, ProblemError> {
     builder.rows(rows).build()
 }
 
+/// Problem number `round` of those that a seed gives, if its numbers are accepted.
+///
+/// # Errors
+/// [`ProblemError`], as [`problem`].
+pub fn drawn(seed: Seed, round: u64) -> Result<Problem, ProblemError> {
+    let mut rng = seed.stream(Purpose::Synthesis, round);
+    let bytes: Vec<u8> = (0..400).map(|_| u8::try_from(rng.below(256)).unwrap_or(0)).collect();
+    problem(&bytes)
+}
+
 fn row(bytes: &mut Bytes<'_>, n_models: usize, wild: bool) -> Row {
     let meters = [Meter::Quality, Meter::Cost, Meter::Tokens, Meter::One];
     let models = match bytes.next() % 3 {
@@ -130,15 +141,30 @@ fn is_tame(problem: &Problem) -> bool {
         && problem.rows().iter().all(|row| tame(row.capacity) && tame(row.penalty.unwrap_or(0.0)))
 }
 
-/// Solves a problem that may be anything. The solver must come back, with an error or
-/// with a solution whose prices are in range and, where the numbers are of this world,
-/// whose claims hold.
+/// Solves a problem that may be anything, and once more from what that left. The solver
+/// must come back, with an error or with a solution whose prices are in range and, where
+/// the numbers are of this world, whose claims hold.
 ///
 /// # Panics
 /// When it does not.
 pub fn survives(solver: &dyn Solver, problem: &Problem) {
+    let cold = survives_from(solver, problem, None);
+    if let Some(left) = cold.and_then(|solution| solution.warm) {
+        survives_from(solver, problem, Some(&left));
+    }
+}
+
+/// The same from a given state; what is found, where there is no error.
+///
+/// # Panics
+/// When it does not.
+pub fn survives_from(
+    solver: &dyn Solver,
+    problem: &Problem,
+    warm: Option<&WarmState>,
+) -> Option<Solution> {
     let options = SolveOptions { max_iterations: 300, ..SolveOptions::default() };
-    let Ok(solution) = solver.solve(problem, &options, None) else { return };
+    let solution = solver.solve(problem, &options, warm).ok()?;
     let name = solver.name();
     assert_eq!(solution.prices.len(), problem.rows().len(), "{name}: one price a row");
     for (row, price) in problem.rows().iter().zip(&solution.prices) {
@@ -146,10 +172,10 @@ pub fn survives(solver: &dyn Solver, problem: &Problem) {
         assert!(*price >= 0.0 && *price <= most, "{name}: price {price} of {row:?}");
     }
     assert!(!solution.dual_bound.is_nan(), "{name}: a bound that is no number");
-    if !is_tame(problem) {
-        return;
+    if is_tame(problem) {
+        keeps_its_word(problem, &solution);
     }
-    keeps_its_word(problem, &solution);
+    Some(solution)
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub(super) struct Search<'o, 'a> {
     /// The weight of the center against the master's prices, in `[0, 1)`.
     smoothing: f64,
     /// Prices asked for since the box was last set, at most [`RECENT`].
-    recent: Vec<Vec<f64>>,
+    pub(super) recent: Vec<Vec<f64>>,
     /// The gap then; `None` before.
     gap_of_box: Option<f64>,
     /// Whether the box may be drawn closer: it pays where passes are long.

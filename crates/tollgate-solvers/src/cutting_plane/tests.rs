@@ -1,8 +1,12 @@
+use std::fmt::Write;
+
 use tollgate_core::{Choice, Meter, Problem, Row, Scope, Seed, SolveOptions, Solver, Status};
 use tollgate_testkit::instances::{routing, split_budgets};
 use tollgate_testkit::solver_conformance as conformance;
 
+use super::search::{End, Search};
 use super::*;
+use crate::dual::{Phase, Sides, bound_of};
 
 fn solve(problem: &Problem) -> Solution {
     let solver = CuttingPlane::default();
@@ -41,6 +45,55 @@ fn a_budget_on_paper() {
     close(shares[0], 0.5);
     close(shares[1], 0.5);
     assert_eq!(primal.of(1), [(0, 1.0)]);
+}
+
+/// The same budget, iteration by iteration: the price asked for, `D` there, and the value
+/// of the master then.
+///
+/// 0. At 0 both go to the dear model: 1.6 for 6 USD. The master may take half of that and
+///    serve nobody otherwise: 0.8, at 0.8 / 3 a USD.
+/// 1. Half-way there, at 0.4 / 3, query 1 goes to the cheap model: 1.5 for 4 USD, so
+///    `D = 1.5 - p`. Three quarters of that are worth 1.125, at 0.375 a USD. `D` falls
+///    towards the master's price: the weight of the best price goes from 0.5 to 0.4.
+/// 2. `0.4 * 0.4 / 3 + 0.6 * 0.375`: both go to the cheap model, 1.1 for 2 USD, so
+///    `D = 1.1 + p`, no better bound. Half of this and half of the last are worth 1.3, at
+///    0.2 a USD. `D` rises: 0.46.
+/// 3. `0.46 * 0.4 / 3 + 0.54 * 0.2`: a better bound, but the column of step 1. A miss.
+/// 4. The master's own price, where bound and value meet.
+#[test]
+fn a_trace() {
+    let budget = vec![Row::at_most(Meter::Cost, Scope::all(), 3.0)];
+    let problem = two_by_two(Choice::AtMostOne, budget);
+    let layout = Layout::new(&problem);
+    let (rows, unit) = dual::scale(&problem, &layout);
+    let mut lines = String::new();
+    for max_iterations in 0..=5 {
+        let mut oracle = Oracle::new(&problem, &layout, &rows, unit);
+        let nobody = Column { origin: None, value: 0.0, usage: vec![0.0] };
+        let sides = Sides { floors: vec![0.0], ceilings: vec![64.0] };
+        let mut search =
+            Search::new(&mut oracle, Phase::Objective, &[0.0], sides, vec![nobody], 0.5);
+        let options = SolveOptions { max_iterations, ..SolveOptions::default() };
+        let mut iterations = 0;
+        let end = search.run(options.gap, &options, &mut iterations);
+        assert_eq!(end == End::Met, max_iterations >= 4, "{end:?}");
+        if iterations < max_iterations {
+            continue;
+        }
+        let asked = search.recent.last().unwrap_or(&search.center).clone();
+        let value = search.master.value() * unit;
+        let column = search.oracle.evaluate(&asked, Phase::Objective);
+        let bound = bound_of(search.oracle, &column, &asked, Phase::Objective) * unit;
+        let price = asked[0] * rows[0].price_unit;
+        writeln!(lines, "{iterations}: {price:.5} {bound:.5} {value:.5}").unwrap();
+    }
+    insta::assert_snapshot!(lines, @"
+    0: 0.00000 1.60000 0.80000
+    1: 0.13333 1.36667 1.12500
+    2: 0.27833 1.37833 1.30000
+    3: 0.16933 1.33067 1.30000
+    4: 0.20000 1.30000 1.30000
+    ");
 }
 
 /// At least 2.5 answers of the two best, which are worth 0.9 and 0.7, can't be had: two

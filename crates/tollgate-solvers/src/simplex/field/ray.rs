@@ -79,7 +79,9 @@ impl Field {
         let mut fall = fall;
         let mut meeting = Meeting::Nothing;
         // Most steps are about as long as the last one: nobody looks further at first.
-        let mut horizon = (LOOK_AHEAD * self.stride / length).min(end);
+        // From 0 it would never get further.
+        let ahead = (LOOK_AHEAD * self.stride / length).max(f64::MIN_POSITIVE);
+        let mut horizon = ahead.min(end);
         loop {
             self.collect(horizon, &mut events);
             let turns = events.iter().map(|event| self.turn(event));
@@ -94,8 +96,10 @@ impl Field {
                 }
                 let mut least = 0.0;
                 if blocked {
-                    // Too flat to be basic, and a tie but for rounding.
-                    least = flattest / self.weights[query as usize];
+                    // Too flat to be basic, and a tie but for rounding: only a steeper one.
+                    let key = self.keys[query as usize];
+                    let rate = self.slopes[candidate as usize] - self.slopes[key as usize];
+                    least = rate.max(flattest / self.weights[query as usize]);
                 } else {
                     fall -= turn;
                     let key = std::mem::replace(&mut self.keys[query as usize], candidate);
