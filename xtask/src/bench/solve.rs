@@ -41,6 +41,10 @@ pub(crate) struct SolveOptionsOfBench {
     /// No run is begun that is expected to take more seconds than this.
     #[arg(long, default_value_t = 10.0)]
     patience: f64,
+    /// Ask for an answer for every query too, at a vertex where the solver has one, and
+    /// not for prices and their certificate alone.
+    #[arg(long)]
+    answer: bool,
     /// HiGHS and Clarabel (through Python) beside the exact solvers at 10,000 x 11, on an
     /// instance of their own, instead of the table.
     #[arg(long)]
@@ -60,6 +64,7 @@ impl SolveOptionsOfBench {
             solvers: Vec::new(),
             seed: 42,
             patience: 10.0,
+            answer: false,
             compare: true,
             check: true,
         }
@@ -108,8 +113,7 @@ pub(super) fn run(options: &SolveOptionsOfBench) -> Result<()> {
             let instance = Instance::new(shape, n_queries, options.seed)?;
             for spec in &solvers {
                 for threads in [1, 2] {
-                    let Some(line) = measure(&instance, spec, threads, &lines, options.patience)?
-                    else {
+                    let Some(line) = measure(&instance, spec, threads, &lines, options)? else {
                         continue;
                     };
                     println!("{}", show(&line));
@@ -135,7 +139,7 @@ fn measure(
     spec: &Spec,
     threads: usize,
     before: &[Line],
-    patience: f64,
+    options: &SolveOptionsOfBench,
 ) -> Result<Option<Line>> {
     if threads > 1 && spec.name != PARALLEL {
         return Ok(None);
@@ -148,7 +152,7 @@ fn measure(
     if let Some(last) = last {
         let seconds = last.cold.iter().flatten().copied().fold(0.0, f64::max);
         let expected = seconds * instance.problem.n_queries() as f64 / last.queries as f64;
-        if expected > patience || last.cold[0].is_none() {
+        if expected > options.patience || last.cold[0].is_none() {
             println!(
                 "| {} | {} | {spec} | {threads} | skipped: {expected:.0} s expected from {} queries |",
                 instance.shape,
@@ -159,14 +163,14 @@ fn measure(
         }
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-    pool.install(|| line(instance, spec, &solver, threads)).map(Some)
+    pool.install(|| line(instance, spec, &solver, (threads, options.answer))).map(Some)
 }
 
 fn line(
     instance: &Instance,
     spec: &Spec,
     solver: &Arc<dyn Solver>,
-    threads: usize,
+    (threads, primal): (usize, bool),
 ) -> Result<Line> {
     let mut line = Line {
         shape: instance.shape,
@@ -178,7 +182,7 @@ fn line(
         passes: [0; 2],
     };
     for (at, gap) in GAPS.into_iter().enumerate() {
-        let options = SolveOptions { gap, ..SolveOptions::default() };
+        let options = SolveOptions { gap, primal, ..SolveOptions::default() };
         let (seconds, cold) = timed(solver, &instance.problem, &options, None)?;
         line.passes[0] = cold.passes;
         if cold.status != Status::Optimal {
