@@ -1,5 +1,10 @@
 //! The default policy against PORT where nobody chose the cut: over many seeds, random
 //! halves of the models, and single tasks. The same policy, unchanged, everywhere.
+//!
+//! With `--singles` its estimator, which picks for itself, is also held against each
+//! estimator alone.
+
+mod singles;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +17,8 @@ use tollgate::data::Table;
 use tollgate::registry;
 use tollgate_lab::{Cell, Experiment, Options, Silent, Subset, paired_difference};
 
+use self::singles::Singles;
+
 /// Which streams, and where the page goes.
 #[derive(Args, Debug)]
 pub(crate) struct VariantsOptions {
@@ -22,7 +29,11 @@ pub(crate) struct VariantsOptions {
     /// Streams in that folder, separated by commas.
     #[arg(long, value_delimiter = ',', default_values_t = STREAMS.map(str::to_owned))]
     streams: Vec<String>,
-    /// Write the page of the book.
+    /// The default estimator against each of its kind alone, too: takes several times
+    /// as long.
+    #[arg(long)]
+    singles: bool,
+    /// Write the page of the book, for which all is measured.
     #[arg(long)]
     page: bool,
 }
@@ -34,7 +45,7 @@ impl VariantsOptions {
     /// Every stream in a folder, no page.
     pub(crate) fn all(data: &Path) -> Self {
         let streams = STREAMS.map(str::to_owned).to_vec();
-        Self { data: Some(data.to_path_buf()), streams, page: false }
+        Self { data: Some(data.to_path_buf()), streams, singles: false, page: false }
     }
 }
 
@@ -50,6 +61,8 @@ struct Line {
     reference: f64,
     difference: f64,
     half_width: Option<f64>,
+    /// Where it was asked for.
+    singles: Option<Singles>,
 }
 
 pub(crate) fn run(options: &VariantsOptions) -> Result<()> {
@@ -61,12 +74,16 @@ pub(crate) fn run(options: &VariantsOptions) -> Result<()> {
             .map(|name| Ok((name.clone(), Table::load(root.join(name))?)))
             .collect::<Result<_>>()?,
     };
+    let alone = options.singles || options.page;
     let mut lines = Vec::new();
     for (stream, table) in &tables {
         for (variant, options) in variants(table) {
-            let line = compare(stream, table, &variant, options)
+            let line = compare(stream, table, &variant, options, alone)
                 .with_context(|| format!("{stream}, {variant}"))?;
             println!("{}", show(&line));
+            if let Some(singles) = &line.singles {
+                println!("    {}", singles.show());
+            }
             lines.push(line);
         }
     }
@@ -85,35 +102,42 @@ pub(crate) fn run(options: &VariantsOptions) -> Result<()> {
         );
     }
     println!("tollgate is never below port in {} lines", lines.len());
-    Ok(())
+    singles::judge(&lines)
 }
 
 fn variants(table: &Table) -> Vec<(String, Options)> {
-    let seeds = |from: u64, to: u64| (from..=to).map(Seed).collect::<Vec<_>>();
-    let mut variants =
-        vec![("all models".to_owned(), Options { seeds: seeds(100, 119), ..Options::default() })];
+    let seeds: Vec<Seed> = (100..120).map(Seed).collect();
+    let on = |subset| Options { seeds: seeds.clone(), subset, ..Options::default() };
+    let mut variants = vec![("all models".to_owned(), on(Subset::default()))];
     if table.models().len() > 2 {
         let subset = Subset { model_fraction: Some(0.5), ..Subset::default() };
-        let options = Options { seeds: seeds(100, 107), subset, ..Options::default() };
-        variants.push(("random halves of the models".to_owned(), options));
+        variants.push(("random halves of the models".to_owned(), on(subset)));
     }
     for task in table.task_names() {
         let rows = (0..table.len()).filter(|&row| table.task(row) == task).count();
         if rows >= FEWEST_ROWS && rows < table.len() {
             let subset = Subset { task: Some(task.clone()), ..Subset::default() };
-            let options = Options { seeds: seeds(100, 104), subset, ..Options::default() };
-            variants.push((format!("task {task}"), options));
+            variants.push((format!("task {task}"), on(subset)));
         }
     }
     variants
 }
 
-fn compare(stream: &str, table: &Table, variant: &str, options: Options) -> Result<Line> {
+fn compare(
+    stream: &str,
+    table: &Table,
+    variant: &str,
+    options: Options,
+    alone: bool,
+) -> Result<Line> {
     let policies = ["port-reference", "port", "tollgate"];
-    let compositions = policies
+    let mut compositions = policies
         .iter()
         .map(|name| registry::compose(&Spec::named(*name), None, None))
         .collect::<Result<Vec<_>, _>>()?;
+    if alone {
+        compositions.extend(singles::compositions()?);
+    }
     let report = Experiment::new(stream, table, options, compositions)?.run(&Silent)?;
     let performances = |index: usize| -> Vec<f64> {
         report.entrants[index].1.iter().map(|cell: &Cell| cell.metrics.performance).collect()
@@ -121,6 +145,10 @@ fn compare(stream: &str, table: &Table, variant: &str, options: Options) -> Resu
     let (reference, port, ours) = (performances(0), performances(1), performances(2));
     let difference = paired_difference(&ours, &port).context("no seeds")?;
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let singles = alone.then(|| {
+        let each = (0..singles::ESTIMATORS.len()).map(|at| performances(3 + at));
+        Singles::new(ours.clone(), each.collect())
+    });
     Ok(Line {
         stream: stream.to_owned(),
         variant: variant.to_owned(),
@@ -130,6 +158,7 @@ fn compare(stream: &str, table: &Table, variant: &str, options: Options) -> Resu
         reference: mean(&reference),
         difference: difference.mean,
         half_width: difference.half_width,
+        singles,
     })
 }
 
@@ -180,5 +209,6 @@ fn page(lines: &[Line]) -> String {
         }
         let _ = writeln!(page, "{}", cells(line));
     }
+    page.push_str(&singles::section(lines));
     page
 }

@@ -69,6 +69,18 @@ impl Problem {
         Ok(problem)
     }
 
+    /// Whether `other` has the very same queries: tables, groups and weights by address, and
+    /// the same choice. Rows and objective may differ.
+    pub fn shares_queries(&self, other: &Self) -> bool {
+        let address = |table: &Option<Arc<[f64]>>| table.as_ref().map(Arc::as_ptr);
+        self.n_queries == other.n_queries
+            && self.n_models == other.n_models
+            && self.choice == other.choice
+            && self.tables.each_ref().map(address) == other.tables.each_ref().map(address)
+            && address(&self.weights) == address(&other.weights)
+            && self.groups.as_ref().map(Arc::as_ptr) == other.groups.as_ref().map(Arc::as_ptr)
+    }
+
     /// The same queries and rows with nothing to gain: what remains is whether the rows
     /// can be kept. Penalties of soft rows stay.
     #[must_use]

@@ -40,11 +40,15 @@ pub struct SolveOptions {
     pub max_iterations: u64,
     /// Raised by another thread to stop early.
     pub cancel: Option<Arc<AtomicBool>>,
+    /// Whether an answer for every query is wanted, and not only prices with what they
+    /// prove. A solver that saves time by it leaves [`Solution::primal`] empty; its value
+    /// and the gap are still there. Default `true`.
+    pub primal: bool,
 }
 
 impl Default for SolveOptions {
     fn default() -> Self {
-        Self { gap: 1e-9, max_iterations: 10_000, cancel: None }
+        Self { gap: 1e-9, max_iterations: 10_000, cancel: None, primal: true }
     }
 }
 
@@ -99,9 +103,10 @@ pub struct Solution {
     pub prices: Vec<f64>,
     /// `D(prices)`: no answer is worth more.
     pub dual_bound: f64,
-    /// The value of [`primal`](Self::primal); `-inf` where there is none.
+    /// What the best answer known is worth, whether it is in [`primal`](Self::primal) or was
+    /// not wanted; `-inf` where none is known.
     pub primal_value: f64,
-    /// A feasible fractional answer, where the solver has one.
+    /// A feasible fractional answer, where the solver has one and it was wanted.
     pub primal: Option<Primal>,
     /// The relative gap reached.
     pub gap: Gap,

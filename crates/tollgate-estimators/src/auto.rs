@@ -10,9 +10,10 @@
 //! # Method
 //!
 //! Every part (nearest neighbors with `k` = 5, 10, 20, 40, 80 and 160, ridge, kernel ridge)
-//! is asked for its held-out estimates, which are exact leave-one-out; neighbors are found
-//! once for all six. With `e_p` the errors
-//! of part `p` on the labels of model `i`, in units of that model's spread,
+//! is asked for its held-out estimates, which are exact leave-one-out. Neighbors are found
+//! once for all six, here and in service: by a scan, and in long histories by the graph
+//! (see [`IndexKind::for_rows`]). With `e_p` the errors of part `p` on the labels of model
+//! `i`, in units of that model's spread,
 //!
 //! ```text
 //! E_pq = mean over models of (sum_r e_pri e_qri) / (sum_r (y_ri - a_i)^2)         (1)
@@ -47,11 +48,12 @@ use tollgate_core::{
 use crate::blend::weights::{Losses, Support};
 use crate::blend::{BlendEstimator, blend_tables};
 use crate::calibration;
+use crate::index::IndexKind;
 use crate::kernel_ridge::KernelRidge;
-use crate::knn::{self, Knn, KnnConfig};
+use crate::knn::{Knn, KnnConfig, KnnEstimator, Several};
 use crate::ridge::Ridge;
 
-/// Numbers of neighbors that are tried.
+/// Numbers of neighbors that are tried, ascending.
 const NEIGHBORS: [usize; 6] = [5, 10, 20, 40, 80, 160];
 
 /// A loss within this share of the least is as good.
@@ -60,27 +62,26 @@ const TOLERANCE: f64 = 0.002;
 /// The recipe that picks for itself.
 #[derive(Clone, Debug)]
 pub struct Auto {
-    /// Means of so many neighbors, which are found once for all of them.
-    neighbors: Vec<Knn>,
-    /// What learns from all prompts.
+    /// What is tried beside neighbors.
     others: Vec<Arc<dyn Fit>>,
 }
 
 impl Default for Auto {
     fn default() -> Self {
-        let knn = |k| KnnConfig::default().k(k).build().expect("k is at least 1");
-        Self {
-            neighbors: NEIGHBORS.into_iter().map(knn).collect(),
-            others: vec![Arc::new(Ridge::default()), Arc::new(KernelRidge::default())],
-        }
+        Self { others: vec![Arc::new(Ridge::default()), Arc::new(KernelRidge::default())] }
     }
 }
 
 impl Auto {
-    fn names(&self) -> Vec<String> {
-        let neighbors = self.neighbors.iter().map(Fit::name);
+    fn names(&self, index: IndexKind) -> Vec<String> {
+        let neighbors = NEIGHBORS.into_iter().map(|k| neighbors(k, index).name());
         neighbors.chain(self.others.iter().map(|part| part.name())).collect()
     }
+}
+
+/// Means of `k` neighbors.
+fn neighbors(k: usize, index: IndexKind) -> Knn {
+    KnnConfig::default().k(k).index(index).build().expect("k is at least 1")
 }
 
 impl Fit for Auto {
@@ -101,31 +102,27 @@ impl Fit for Auto {
         history: &History,
         seed: Seed,
     ) -> Result<(Box<dyn Estimator>, EstimateTable), FitError> {
-        let mut tables = knn::held_out_each(history, &NEIGHBORS)?;
-        let mut fitted: Vec<Option<Box<dyn Estimator>>> = Vec::new();
-        fitted.resize_with(tables.len(), || None);
+        let index = IndexKind::for_rows(history.len());
+        let most = NEIGHBORS[NEIGHBORS.len() - 1];
+        let widest = neighbors(most, index).fit_knn(history, seed)?;
+        let mut tables = widest.held_out_each(history, &NEIGHBORS);
+        let mut others = Vec::new();
         for other in &self.others {
             let (estimator, table) = other.fit_and_hold_out(history, seed)?;
-            fitted.push(Some(estimator));
+            others.push(estimator);
             tables.push(table);
         }
         let picked = Picked::new(&Losses::new(history, &tables));
-        let choice = picked.describe(&self.names());
+        let choice = picked.describe(&self.names(index));
         let weights = picked
             .weights
             .each_ref()
             .map(|weights| picked.on.iter().map(|&part| weights[part]).collect());
-        let mut fit = |part: &usize| match fitted[*part].take() {
-            Some(estimator) => Ok(estimator),
-            None => self.neighbors[*part].fit(history, seed),
-        };
-        let parts = picked.on.iter().map(&mut fit).collect::<Result<_, _>>()?;
         let tables: Vec<_> = picked.on.iter().map(|&part| tables[part].clone()).collect();
         let mut held_out = blend_tables(&tables, &weights);
         let factors = calibration::factors(&held_out, history);
         held_out.fill(|mut out| scale(factors, &mut out));
-        let estimator =
-            AutoEstimator { blend: BlendEstimator::new(parts, weights), factors, choice };
+        let estimator = AutoEstimator { blend: picked.blend(widest, others), factors, choice };
         Ok((Box::new(estimator), held_out))
     }
 }
@@ -169,6 +166,36 @@ impl Picked {
             losses: best.each_ref().map(|support| support.loss),
             alone: losses.alone(),
         }
+    }
+
+    /// The parts that were picked; neighbors, if there are any among them, are one part,
+    /// since they are found once.
+    fn blend(&self, widest: KnnEstimator, others: Vec<Box<dyn Estimator>>) -> BlendEstimator {
+        let (mut parts, mut weights): (Vec<Box<dyn Estimator>>, _) = (Vec::new(), [vec![], vec![]]);
+        let near: Vec<usize> = self.on.iter().copied().filter(|&p| p < NEIGHBORS.len()).collect();
+        if !near.is_empty() {
+            let ks: Vec<usize> = near.iter().map(|&part| NEIGHBORS[part]).collect();
+            let each = self.weights.each_ref().map(|all| {
+                let own: Vec<f64> = near.iter().map(|&part| all[part]).collect();
+                let sum: f64 = own.iter().sum();
+                (sum, own)
+            });
+            let within = each.each_ref().map(|(sum, own)| {
+                // Of what does not count at all any shares will do.
+                let share = |w: &f64| if *sum > 0.0 { w / sum } else { 1.0 / own.len() as f64 };
+                own.iter().map(share).collect()
+            });
+            parts.push(Box::new(Several::new(widest, &ks, &within)));
+            weights.iter_mut().zip(&each).for_each(|(weights, (sum, _))| weights.push(*sum));
+        }
+        for (at, other) in others.into_iter().enumerate() {
+            let part = NEIGHBORS.len() + at;
+            if self.on.contains(&part) {
+                parts.push(other);
+                weights.iter_mut().zip(&self.weights).for_each(|(to, all)| to.push(all[part]));
+            }
+        }
+        BlendEstimator::new(parts, weights)
     }
 
     /// What was picked, and what it leaves unexplained; beside it the best part alone.

@@ -302,14 +302,14 @@ impl Estimator for BlendEstimator {
     }
 }
 
-fn clear(out: &mut EstimatesMut<'_>) {
+pub(crate) fn clear(out: &mut EstimatesMut<'_>) {
     for column in [&mut *out.quality, out.quality_se, out.cost, out.cost_se] {
         column.fill(0.0);
     }
 }
 
 /// Adds one part of (1) and (2).
-fn add(out: &mut EstimatesMut<'_>, [quality, cost]: [f64; 2], own: Estimates<'_>) {
+pub(crate) fn add(out: &mut EstimatesMut<'_>, [quality, cost]: [f64; 2], own: Estimates<'_>) {
     let add = |out: &mut [f64], weight: f64, own: &[f64]| {
         out.iter_mut().zip(own).for_each(|(out, own)| *out += weight * own);
     };

@@ -107,7 +107,7 @@ use tollgate_core::{
 use self::average::{Neighborhood, Pull, global};
 use self::choices::{Choices, LeftOut};
 pub use self::config::{CostDomain, KnnConfig, Shrinkage};
-pub(crate) use self::several::held_out_each;
+pub(crate) use self::several::Several;
 use self::weights::Weigher;
 pub use self::weights::Weighting;
 use crate::blocks;
@@ -285,6 +285,21 @@ impl KnnEstimator {
         left_out
     }
 
+    /// As [`grow`](Estimator::grow), with the concrete type.
+    fn grown(&self, history: &History) -> Result<Self, FitError> {
+        check_models(&self.labels.models, history)?;
+        let labels = Labels::new(history);
+        Ok(Self {
+            index: self.index.grow(history)?,
+            lowest: Lowest::new(&labels.cost, labels.models.len()),
+            weigher: Weigher::new(self.weigher.weighting(), history)?,
+            log_costs: self.log_costs.as_ref().map(|_| LogCosts::new(&labels)),
+            labels,
+            choices: self.choices.clone(),
+            k: self.k,
+        })
+    }
+
     /// The estimates of one query, from its neighbors.
     fn average(&self, mut near: Near<'_>, out: &mut EstimatesMut<'_>) {
         let own = near.own;
@@ -416,17 +431,7 @@ impl Estimator for KnnEstimator {
     }
 
     fn grow(&self, history: &History) -> Result<Box<dyn Estimator>, FitError> {
-        check_models(&self.labels.models, history)?;
-        let labels = Labels::new(history);
-        Ok(Box::new(Self {
-            index: self.index.grow(history)?,
-            lowest: Lowest::new(&labels.cost, labels.models.len()),
-            weigher: Weigher::new(self.weigher.weighting(), history)?,
-            log_costs: self.log_costs.as_ref().map(|_| LogCosts::new(&labels)),
-            labels,
-            choices: self.choices.clone(),
-            k: self.k,
-        }))
+        Ok(Box::new(self.grown(history)?))
     }
 
     fn estimate_into(

@@ -51,6 +51,7 @@ mod auto;
 mod blend;
 mod blocks;
 mod calibration;
+mod exp;
 mod index;
 mod kernel_ridge;
 mod kmeans;

@@ -1,60 +1,167 @@
 //! Arithmetic on vectors, in one fixed order of operations.
+//!
+//! Compiled for AVX-512, AVX2 and the baseline, of which the best is chosen at run time: a
+//! sum has the same lanes whatever the width of a register, so that all give the same bits.
 
+use pulp::{Arch, Simd, WithSimd};
 use tollgate_core::{EstimateError, FitError, History, Queries};
 
 const LANES: usize = 8;
+
+/// Lanes of sums in `f32`: four registers of the widest, so that none waits for the last.
+pub(crate) const F32_LANES: usize = 64;
 
 /// The canonical dot product: `f32` in, summed in `f64` in eight lanes that are then
 /// added pairwise. Every product is exact (24 + 24 bits fit in 53), so the value is the
 /// same on every machine, fused multiply-add or not.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
     debug_assert_eq!(a.len(), b.len());
-    let (a_chunks, a_tail) = a.as_chunks::<LANES>();
-    let (b_chunks, b_tail) = b.as_chunks::<LANES>();
-    let mut sums = [0.0; LANES];
-    for (x, y) in a_chunks.iter().zip(b_chunks) {
-        for lane in 0..LANES {
-            sums[lane] += f64::from(x[lane]) * f64::from(y[lane]);
-        }
-    }
-    for (sum, (&x, &y)) in sums.iter_mut().zip(a_tail.iter().zip(b_tail)) {
-        *sum += f64::from(x) * f64::from(y);
-    }
-    pairwise(sums)
+    Arch::new().dispatch(Exact { a, b })
 }
 
 /// As [`dot`], of `f64` vectors; the same on every machine too, but rounded.
 pub(crate) fn dot_f64(a: &[f64], b: &[f64]) -> f64 {
     debug_assert_eq!(a.len(), b.len());
-    let (a_chunks, a_tail) = a.as_chunks::<LANES>();
-    let (b_chunks, b_tail) = b.as_chunks::<LANES>();
-    let mut sums = [0.0; LANES];
-    for (x, y) in a_chunks.iter().zip(b_chunks) {
-        for lane in 0..LANES {
-            sums[lane] += x[lane] * y[lane];
-        }
-    }
-    for (sum, (x, y)) in sums.iter_mut().zip(a_tail.iter().zip(b_tail)) {
-        *sum += x * y;
-    }
-    pairwise(sums)
+    Arch::new().dispatch(Wide { a, b })
 }
 
 /// A fast dot product in `f32`, within the bound of [`dot_f32_error`].
 pub(crate) fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
     debug_assert_eq!(a.len(), b.len());
-    let (a_chunks, a_tail) = a.as_chunks::<LANES>();
-    let (b_chunks, b_tail) = b.as_chunks::<LANES>();
-    let mut sums = [0.0_f32; LANES];
+    Arch::new().dispatch(Fast { a, b })
+}
+
+/// As [`dot_f32`], of integers and where the instruction set is chosen already.
+#[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
+#[inline(always)]
+pub(crate) fn dot_codes_by<S: Simd>(simd: S, a: &[f32], b: &[i8]) -> f32 {
+    let (a_chunks, a_tail) = a.as_chunks::<F32_LANES>();
+    let (b_chunks, b_tail) = b.as_chunks::<F32_LANES>();
+    let used = F32_LANES / S::F32_LANES;
+    let mut registers = [simd.splat_f32s(0.0); F32_LANES];
+    let mut wide = [0.0; F32_LANES];
     for (x, y) in a_chunks.iter().zip(b_chunks) {
-        for lane in 0..LANES {
-            sums[lane] += x[lane] * y[lane];
+        for lane in 0..F32_LANES {
+            wide[lane] = f32::from(y[lane]);
+        }
+        let (x, y) = (S::as_simd_f32s(x).0, S::as_simd_f32s(&wide).0);
+        for at in 0..used {
+            registers[at] = simd.add_f32s(registers[at], simd.mul_f32s(x[at], y[at]));
         }
     }
-    for (sum, (x, y)) in sums.iter_mut().zip(a_tail.iter().zip(b_tail)) {
-        *sum += x * y;
+    let tail: f32 = a_tail.iter().zip(b_tail).map(|(&x, &y)| x * f32::from(y)).sum();
+    by_halves(simd, registers) + tail
+}
+
+/// A dot product in [`F32_LANES`] lanes, added by halves, of vectors of a multiple of that.
+#[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
+#[inline(always)]
+pub(crate) fn dot_lanes<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+    let used = F32_LANES / S::F32_LANES;
+    let (a, b) = (S::as_simd_f32s(a).0, S::as_simd_f32s(b).0);
+    let mut registers = [simd.splat_f32s(0.0); F32_LANES];
+    for (x, y) in a.chunks_exact(used).zip(b.chunks_exact(used)) {
+        for at in 0..used {
+            registers[at] = simd.add_f32s(registers[at], simd.mul_f32s(x[at], y[at]));
+        }
     }
-    sums.iter().sum()
+    by_halves(simd, registers)
+}
+
+/// The sum of the first [`F32_LANES`] lanes.
+#[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
+#[inline(always)]
+fn by_halves<S: Simd>(simd: S, mut registers: [S::f32s; F32_LANES]) -> f32 {
+    let mut half = F32_LANES / S::F32_LANES / 2;
+    while half > 0 {
+        for at in 0..half {
+            registers[at] = simd.add_f32s(registers[at], registers[at + half]);
+        }
+        half /= 2;
+    }
+    let mut sums = [0.0; F32_LANES];
+    S::as_mut_simd_f32s(&mut sums).0[0] = registers[0];
+    let mut half = S::F32_LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            sums[lane] += sums[lane + half];
+        }
+        half /= 2;
+    }
+    sums[0]
+}
+
+/// [`dot`], for each instruction set.
+struct Exact<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+}
+
+impl WithSimd for Exact<'_> {
+    type Output = f64;
+
+    #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        let (a_chunks, a_tail) = self.a.as_chunks::<LANES>();
+        let (b_chunks, b_tail) = self.b.as_chunks::<LANES>();
+        let mut sums = [0.0; LANES];
+        for (x, y) in a_chunks.iter().zip(b_chunks) {
+            for lane in 0..LANES {
+                sums[lane] += f64::from(x[lane]) * f64::from(y[lane]);
+            }
+        }
+        for (sum, (&x, &y)) in sums.iter_mut().zip(a_tail.iter().zip(b_tail)) {
+            *sum += f64::from(x) * f64::from(y);
+        }
+        pairwise(sums)
+    }
+}
+
+/// [`dot_f64`], likewise.
+struct Wide<'a> {
+    a: &'a [f64],
+    b: &'a [f64],
+}
+
+impl WithSimd for Wide<'_> {
+    type Output = f64;
+
+    #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        let (a_chunks, a_tail) = self.a.as_chunks::<LANES>();
+        let (b_chunks, b_tail) = self.b.as_chunks::<LANES>();
+        let mut sums = [0.0; LANES];
+        for (x, y) in a_chunks.iter().zip(b_chunks) {
+            for lane in 0..LANES {
+                sums[lane] += x[lane] * y[lane];
+            }
+        }
+        for (sum, (x, y)) in sums.iter_mut().zip(a_tail.iter().zip(b_tail)) {
+            *sum += x * y;
+        }
+        pairwise(sums)
+    }
+}
+
+/// [`dot_f32`], likewise.
+struct Fast<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+}
+
+impl WithSimd for Fast<'_> {
+    type Output = f32;
+
+    #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f32 {
+        let (a_chunks, a_tail) = self.a.as_chunks::<F32_LANES>();
+        let (b_chunks, b_tail) = self.b.as_chunks::<F32_LANES>();
+        let tail: f32 = a_tail.iter().zip(b_tail).map(|(x, y)| x * y).sum();
+        dot_lanes(simd, a_chunks.as_flattened(), b_chunks.as_flattened()) + tail
+    }
 }
 
 /// Lengths between which [`dot_f32_error`] holds: no product overflows, and what
@@ -78,6 +185,7 @@ pub(crate) fn dot_f32_error(dim: usize) -> f64 {
     if du < 0.5 { 1.001 * du / (1.0 - du) } else { f64::INFINITY }
 }
 
+#[inline]
 fn pairwise([a, b, c, d, e, f, g, h]: [f64; LANES]) -> f64 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }

@@ -134,6 +134,19 @@ pub struct Report {
     pub options: Options,
     /// In the order of tables: policies as asked for, then the oracles.
     pub entrants: Vec<(Entrant, Vec<Cell>)>,
+    /// What estimators picked for themselves, by name and then in the order of the seeds.
+    pub choices: Vec<Choice>,
+}
+
+/// What an estimator picked for itself on the history of one seed.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Choice {
+    /// The estimator's name.
+    pub estimator: String,
+    /// The seed.
+    pub seed: Seed,
+    /// What, and why: its [`Estimator::choice`](tollgate::core::Estimator::choice).
+    pub picked: String,
 }
 
 /// Is told how far an experiment is.
@@ -179,17 +192,21 @@ impl Experiment {
     /// [`LabError`] of the first seed that fails.
     pub fn run(&self, observer: &dyn Observer) -> Result<Report, LabError> {
         let total = self.options.seeds.len() * (self.compositions.len() + 1);
-        let by_seed: Vec<Vec<Cell>> = self
+        let by_seed: Vec<(Vec<Cell>, Vec<Choice>)> = self
             .options
             .seeds
             .par_iter()
             .map(|&seed| self.run_seed(seed, &|done| observer.step(done, total)))
             .collect::<Result<_, _>>()?;
+        let (by_seed, choices): (Vec<Vec<Cell>>, Vec<_>) = by_seed.into_iter().unzip();
         let entrants = self.entrants().into_iter().enumerate();
         let entrants = entrants
             .map(|(index, entrant)| (entrant, by_seed.iter().map(|cells| cells[index]).collect()))
             .collect();
-        Ok(Report { stream: self.name.clone(), options: self.options.clone(), entrants })
+        let mut choices = choices.concat();
+        // Stable: of one estimator the seeds stay in their order.
+        choices.sort_by(|a, b| a.estimator.cmp(&b.estimator));
+        Ok(Report { stream: self.name.clone(), options: self.options.clone(), entrants, choices })
     }
 
     fn entrants(&self) -> Vec<Entrant> {
@@ -213,8 +230,13 @@ impl Experiment {
         policies.chain(oracles).collect()
     }
 
-    /// One cell an entrant, in the order of [`entrants`](Self::entrants).
-    fn run_seed(&self, seed: Seed, done: &dyn Fn(&str)) -> Result<Vec<Cell>, LabError> {
+    /// One cell an entrant, in the order of [`entrants`](Self::entrants), and what
+    /// estimators picked.
+    fn run_seed(
+        &self,
+        seed: Seed,
+        done: &dyn Fn(&str),
+    ) -> Result<(Vec<Cell>, Vec<Choice>), LabError> {
         let scenario = Scenario::prepare(&self.table, &self.options, seed)?;
         let solver = presets::default_solver();
         let oracles = ORACLES
@@ -240,7 +262,7 @@ impl Experiment {
             done(&composition.label);
         }
         cells.extend(oracles.iter().map(|oracle| cell(oracle.metrics, Timings::default())));
-        Ok(cells)
+        Ok((cells, estimates.choices(seed)))
     }
 }
 
@@ -253,6 +275,8 @@ struct ByRecipe {
     stream: Arc<EstimateTable>,
     /// Held-out estimates of the history, once some policy has asked for them.
     history: Option<Arc<EstimateTable>>,
+    /// What the estimator picked for itself.
+    choice: Option<String>,
     micros: f64,
 }
 
@@ -285,15 +309,25 @@ impl Estimated {
             return Ok(known.clone());
         }
         let start = Instant::now();
-        let (stream, history) = if needs_history {
-            let (stream, history) = scenario.estimate_and_hold_out(recipe)?;
-            (stream, Some(Arc::new(history)))
+        let (fitted, history) = if needs_history {
+            let (fitted, history) = scenario.fit_and_hold_out(recipe)?;
+            (fitted, Some(Arc::new(history)))
         } else {
-            (scenario.estimate(recipe)?, None)
+            (scenario.fit(recipe)?, None)
         };
+        let stream = Arc::new(scenario.estimate_with(fitted.as_ref())?);
         let micros = micros(start.elapsed());
-        let made = ByRecipe { stream: Arc::new(stream), history, micros };
+        let choice = fitted.choice().map(str::to_owned);
+        let made = ByRecipe { stream, history, choice, micros };
         self.0.insert(name, made.clone());
         Ok(made)
+    }
+
+    /// What was picked, by estimators that had something to pick.
+    fn choices(self, seed: Seed) -> Vec<Choice> {
+        let choice = |(estimator, made): (String, ByRecipe)| {
+            Some(Choice { estimator, seed, picked: made.choice? })
+        };
+        self.0.into_iter().filter_map(choice).collect()
     }
 }

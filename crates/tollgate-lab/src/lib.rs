@@ -14,7 +14,7 @@ pub mod report;
 mod scenario;
 mod stats;
 
-pub use experiment::{Cell, Entrant, Experiment, LabError, Observer, Report, Silent};
+pub use experiment::{Cell, Choice, Entrant, Experiment, LabError, Observer, Report, Silent};
 pub use metrics::{Metrics, Timings};
 pub use oracle::{Oracle, OracleResult, lp_bound, realize};
 pub use order::{Order, OrderNameError};

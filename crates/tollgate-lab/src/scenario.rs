@@ -183,8 +183,7 @@ impl Scenario {
     /// # Errors
     /// [`LabError`] where the recipe refuses the history or a query.
     pub fn estimate(&self, recipe: &dyn Fit) -> Result<EstimateTable, LabError> {
-        let fitted = self.fit_span(recipe).in_scope(|| recipe.fit(&self.history, self.seed))?;
-        self.estimate_with(fitted.as_ref())
+        self.estimate_with(self.fit(recipe)?.as_ref())
     }
 
     /// The same, with the held-out estimates of the history.
@@ -195,16 +194,30 @@ impl Scenario {
         &self,
         recipe: &dyn Fit,
     ) -> Result<(EstimateTable, EstimateTable), LabError> {
-        let (fitted, held_out) =
-            self.fit_span(recipe).in_scope(|| recipe.fit_and_hold_out(&self.history, self.seed))?;
+        let (fitted, held_out) = self.fit_and_hold_out(recipe)?;
         Ok((self.estimate_with(fitted.as_ref())?, held_out))
+    }
+
+    /// A recipe fitted to the history.
+    pub(crate) fn fit(&self, recipe: &dyn Fit) -> Result<Box<dyn Estimator>, LabError> {
+        Ok(self.fit_span(recipe).in_scope(|| recipe.fit(&self.history, self.seed))?)
+    }
+
+    /// The same, with the held-out estimates of the history.
+    pub(crate) fn fit_and_hold_out(
+        &self,
+        recipe: &dyn Fit,
+    ) -> Result<(Box<dyn Estimator>, EstimateTable), LabError> {
+        let fit = || recipe.fit_and_hold_out(&self.history, self.seed);
+        Ok(self.fit_span(recipe).in_scope(fit)?)
     }
 
     fn fit_span(&self, recipe: &dyn Fit) -> Span {
         debug_span!("fit", recipe = recipe.name(), prompts = self.history.len())
     }
 
-    fn estimate_with(&self, fitted: &dyn Estimator) -> Result<EstimateTable, LabError> {
+    /// What a fitted estimator says of every arrival.
+    pub(crate) fn estimate_with(&self, fitted: &dyn Estimator) -> Result<EstimateTable, LabError> {
         estimate_all(fitted, &self.embeddings)
     }
 }

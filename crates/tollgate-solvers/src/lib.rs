@@ -15,6 +15,7 @@
 //!
 //! # What is here
 //!
+//! * [`Auto`]: the solver to take unless there is a reason for another one.
 //! * [`CuttingPlane`]: prices and a fractional answer that meet to nine digits, for
 //!   every instance of the problem, and a proof where it has no answer.
 //! * [`Simplex`]: the same to the last digit, with an answer at a vertex, and the better
@@ -57,6 +58,7 @@
 //! splits as many queries as there are rows at most, and [`round_and_repair`](tollgate_core::round_and_repair)
 //! undoes that at the price of exactness.
 
+mod auto;
 pub mod certificate;
 mod cutting_plane;
 mod dense;
@@ -74,6 +76,7 @@ mod window;
 
 use std::sync::Arc;
 
+pub use auto::Auto;
 pub use cutting_plane::{CuttingPlane, CuttingPlaneConfig};
 pub use lagrangian::{Lagrangian, LagrangianConfig};
 pub use primal_dual::{PrimalDual, PrimalDualConfig};
@@ -88,6 +91,7 @@ pub use window::{Incoming, Window, WindowError};
 /// Every solver with its defaults, in the order of this page.
 pub fn all() -> Vec<Arc<dyn Solver>> {
     vec![
+        Arc::new(Auto::default()),
         Arc::new(CuttingPlane::default()),
         Arc::new(Simplex::default()),
         Arc::new(Subgradient::default()),

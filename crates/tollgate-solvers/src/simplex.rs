@@ -101,6 +101,7 @@ mod walk;
 
 use crate::dual::{self, Layout, Oracle, Phase, ScaledRow, bound_of};
 use crate::warm::{Warm, corresponds};
+use field::Field;
 use merge::Merged;
 use program::Program;
 use start::{Found, Search, around};
@@ -226,6 +227,8 @@ struct Known {
     merge: bool,
     basis: Vec<Saved>,
     keys: Vec<u32>,
+    /// Where the solve ended; good for programs that share fields with this one.
+    field: Option<(Program, Field)>,
 }
 
 impl Solver for Simplex {
@@ -258,8 +261,8 @@ impl Solver for Simplex {
             oracle,
             effort: Effort::default(),
         };
-        let (status, found) = run.solve(warm);
-        run.finish(status, found)
+        let (status, found, program) = run.solve(warm);
+        run.finish(status, found, program)
     }
 }
 
@@ -278,14 +281,15 @@ struct Run<'r> {
 
 impl Run<'_> {
     /// The minimum of the dual function, or a proof that it has none.
-    fn solve(&mut self, warm: Option<&Warm>) -> (Status, Found) {
+    fn solve(&mut self, warm: Option<&Warm>) -> (Status, Found, Program) {
         let program = self.program(Phase::Objective);
         let start = warm.and_then(|warm| self.start(&program, warm));
         let found = self.minimize(&program, start, false);
-        match found.end {
+        let (status, found) = match found.end {
             End::Endless => self.endless(&program, found),
             end => (status_of(end), found),
-        }
+        };
+        (status, found, program)
     }
 
     fn program(&self, phase: Phase) -> Program {
@@ -329,7 +333,10 @@ impl Run<'_> {
         let errors: Vec<f64> =
             known.iter().map(|price| if price.is_some() { WARM_ERROR } else { UNKNOWN }).collect();
         let sides = Some(around(program, &prices, &errors));
-        Some(Start { prices, basis, sides, keys, noise: 0.0 })
+        let field = own.and_then(|own| own.field.as_ref());
+        let field = field.filter(|(of, _)| same_rows && of.shares_fields(program));
+        let field = field.map(|(_, field)| field.clone());
+        Some(Start { prices, basis, sides, keys, noise: 0.0, field })
     }
 
     /// The dual function seems to fall forever. Leaves the objective out to see: the least
@@ -352,15 +359,26 @@ impl Run<'_> {
         }
         let sides = Some(around(program, &lost.prices, &vec![LOST; lost.prices.len()]));
         let Found { prices, keys, .. } = lost;
-        let start = Start { prices, basis: Vec::new(), sides, keys, noise: 0.0 };
+        let start = Start { prices, basis: Vec::new(), sides, keys, noise: 0.0, field: None };
         let found = self.minimize(program, Some(start), true);
         (status_of(found.end), found)
     }
 
     /// The answer, in the problem's own units.
-    fn finish(mut self, status: Status, found: Found) -> Result<Solution, SolveError> {
-        let dual_bound = self.oracle.bound(&found.prices);
-        self.effort.options += walk::options_of(self.laid.distinct());
+    fn finish(
+        mut self,
+        status: Status,
+        found: Found,
+        program: Program,
+    ) -> Result<Solution, SolveError> {
+        let optimal = status == Status::Optimal;
+        let worth = found.worth.filter(|_| optimal && !self.options.primal);
+        let dual_bound = if let Some([bound, _]) = worth {
+            bound * self.unit
+        } else {
+            self.effort.options += walk::options_of(self.laid.distinct());
+            self.oracle.bound(&found.prices)
+        };
         let prices: Vec<f64> = found
             .prices
             .iter()
@@ -375,25 +393,25 @@ impl Run<'_> {
             return Err(SolveError::Breakdown { solver: "simplex", what, got, iteration });
         }
         let (distinct, merged) = (self.laid.distinct(), self.laid.merged.as_ref());
-        let primal = (status == Status::Optimal)
+        let primal = (optimal && worth.is_none())
             .then(|| answer::primal(self.problem, distinct, merged, &found));
-        let primal_value = primal
-            .as_ref()
-            .map_or(f64::NEG_INFINITY, |primal| answer::value_of(self.problem, primal));
+        let primal_value = match (&primal, worth) {
+            (Some(primal), _) => answer::value_of(self.problem, primal),
+            (None, Some([_, value])) => value * self.unit,
+            (None, None) => f64::NEG_INFINITY,
+        };
         let met = self.met(&found.prices, dual_bound, primal_value);
-        let status = if status == Status::Optimal && !met { Status::LimitReached } else { status };
+        let status = if optimal && !met { Status::LimitReached } else { status };
         let passes = self.effort.options / walk::options_of(&self.laid.layout).max(1.0);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
         let passes = passes.ceil() as u64;
-        let gap = match &primal {
-            Some(_) => Solution::relative_gap(dual_bound, primal_value),
-            None => f64::INFINITY,
-        };
         let known = Known {
             laid: Arc::clone(self.laid),
             merge: self.solver.merge,
             basis: found.basis,
             keys: found.keys,
+            // Values with noise in them are not those of the problem.
+            field: found.worth.filter(|_| optimal).map(|_| (program, found.field)),
         };
         let warm = Warm::state(self.problem.rows().to_vec(), prices.clone(), known);
         Ok(Solution {
@@ -402,7 +420,7 @@ impl Run<'_> {
             dual_bound,
             primal_value,
             primal,
-            gap,
+            gap: Solution::relative_gap(dual_bound, primal_value),
             iterations: self.effort.pivots,
             passes,
             warm: Some(warm),

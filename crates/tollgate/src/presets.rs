@@ -6,7 +6,7 @@ use tollgate_core::{ParamError, Solver};
 use tollgate_policies::{
     DualPrice, Guard, HistoryPricesConfig, PrefixObjective, PrefixPricesConfig,
 };
-use tollgate_solvers::CuttingPlane;
+use tollgate_solvers::Auto;
 
 /// The default policy: prices from the history, solved again every 100 arrivals on what
 /// is left, next best with decline.
@@ -53,5 +53,5 @@ pub fn port_reference(
 
 /// The solver that a preset uses unless it is given another.
 pub fn default_solver() -> Arc<dyn Solver> {
-    Arc::new(CuttingPlane::default())
+    Arc::new(Auto::default())
 }

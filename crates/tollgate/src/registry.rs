@@ -14,7 +14,10 @@ use tollgate_estimators::{
 use tollgate_policies::{
     BatchSplitConfig, Greedy, GreedyBy, HistoryPricesConfig, PrefixPricesConfig, Random,
 };
-use tollgate_solvers::CuttingPlaneConfig;
+use tollgate_solvers::{
+    CuttingPlaneConfig, LagrangianConfig, PrimalDualConfig, SimplexConfig, SmoothedLbfgsConfig,
+    SubgradientConfig,
+};
 
 use crate::{Spec, SpecError, presets};
 
@@ -174,7 +177,16 @@ const SOLVER: &str = "solver";
 pub const ESTIMATORS: &[&str] = &["knn", "ridge", "kernel-ridge", "trained", "blend", "auto"];
 
 /// The names of all solvers.
-pub const SOLVERS: &[&str] = &["cutting-plane"];
+pub const SOLVERS: &[&str] = &[
+    "auto",
+    "simplex",
+    "cutting-plane",
+    "subgradient",
+    "primal-dual",
+    "smoothed-lbfgs",
+    "lagrangian",
+    "lagrangian-published",
+];
 
 /// The preset of this name.
 ///
@@ -283,11 +295,58 @@ impl From<WeightsParam> for BlendWeights {
 /// [`SpecError`] for an unknown name or a parameter out of range.
 pub fn solver(spec: &Spec) -> Result<Arc<dyn Solver>, SpecError> {
     match spec.name.as_str() {
+        "auto" => {
+            let found = tollgate_solvers::Auto::default();
+            spec.config(SOLVER).map(|NoParams {}| Arc::new(found) as Arc<dyn Solver>)
+        }
+        "simplex" => {
+            let config: SimplexConfig = spec.config(SOLVER)?;
+            Ok(Arc::new(config.build().map_err(|e| refuse(SOLVER, spec, &e))?))
+        }
         "cutting-plane" => {
             let config: CuttingPlaneConfig = spec.config(SOLVER)?;
             Ok(Arc::new(config.build().map_err(|e| refuse(SOLVER, spec, &e))?))
         }
+        "subgradient" => {
+            let config: SubgradientConfig = spec.config(SOLVER)?;
+            Ok(Arc::new(config.build().map_err(|e| refuse(SOLVER, spec, &e))?))
+        }
+        "primal-dual" => {
+            let config: PrimalDualConfig = spec.config(SOLVER)?;
+            Ok(Arc::new(config.build().map_err(|e| refuse(SOLVER, spec, &e))?))
+        }
+        "smoothed-lbfgs" => {
+            let config: SmoothedLbfgsConfig = spec.config(SOLVER)?;
+            Ok(Arc::new(config.build().map_err(|e| refuse(SOLVER, spec, &e))?))
+        }
+        "lagrangian" => {
+            let config: LagrangianConfig = spec.config(SOLVER)?;
+            Ok(Arc::new(config.build().map_err(|e| refuse(SOLVER, spec, &e))?))
+        }
+        "lagrangian-published" => {
+            let PublishedLoop { floor_step, capacity_step, iterations } = spec.config(SOLVER)?;
+            let config = LagrangianConfig::published().floor_step(floor_step);
+            let config = LagrangianConfig { capacity_step, iterations, ..config };
+            Ok(Arc::new(config.build().map_err(|e| refuse(SOLVER, spec, &e))?))
+        }
         other => Err(unknown(SOLVER, other, SOLVERS.iter().copied())),
+    }
+}
+
+/// The knobs of `lagrangian-published`, whose defaults are not those of `lagrangian`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+struct PublishedLoop {
+    floor_step: f64,
+    capacity_step: f64,
+    iterations: u64,
+}
+
+impl Default for PublishedLoop {
+    fn default() -> Self {
+        let LagrangianConfig { floor_step, capacity_step, iterations, .. } =
+            LagrangianConfig::published();
+        Self { floor_step, capacity_step, iterations }
     }
 }
 

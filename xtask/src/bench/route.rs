@@ -74,6 +74,8 @@ struct Times {
     /// Requests for memory in all decisions that did not solve.
     allocations: usize,
     declined: usize,
+    /// What the estimator picked for itself.
+    choice: Option<String>,
 }
 
 pub(super) fn run(options: &RouteOptions) -> Result<()> {
@@ -107,6 +109,9 @@ pub(super) fn run(options: &RouteOptions) -> Result<()> {
         let times = world.time(recipe)?;
         let p50 = quantile(&times.whole, 0.5);
         println!("{}", show(spec, &times));
+        if let Some(choice) = &times.choice {
+            println!("{:<24} picked: {choice}", "");
+        }
         if let Some(most) = bar(spec) {
             let verdict = if p50 <= most { "OK" } else { "BELOW" };
             println!("{:<24} promised: a median of at most {most} us  {verdict}", "");
@@ -214,6 +219,7 @@ impl World {
             solving: Vec::new(),
             allocations: 0,
             declined: 0,
+            choice: router.estimator().choice().map(str::to_owned),
         };
         for round in 0..=ROUNDS {
             for (at, embedding) in self.queries.chunks_exact(DIM).enumerate() {

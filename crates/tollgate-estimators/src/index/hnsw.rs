@@ -61,6 +61,7 @@ use tollgate_core::{EstimateError, FitError, History, ParamError, Queries, Query
 pub use self::file::HnswFileError;
 use self::graph::Graph;
 use self::nodes::Nodes;
+pub(super) use self::prefetch::prefetch;
 use self::search::Buffers;
 use super::idle::Idle;
 use super::{Capabilities, Index, RowSets, check_grown};

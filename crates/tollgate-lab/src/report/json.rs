@@ -42,6 +42,7 @@ pub(super) fn render(report: &Report) -> Value {
             "task": options.subset.task,
         },
         "results": results,
+        "choices": report.choices,
         "ratios": {
             "port-reference": report.headline("port-reference"),
             "tollgate": report.headline("tollgate"),

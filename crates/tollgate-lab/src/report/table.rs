@@ -98,6 +98,7 @@ fn footer(out: &mut String, report: &Report) {
         let _ =
             writeln!(out, "No Performance is above the linear program on the truth: {bound:.1}.");
     }
+    choices(out, report);
     let ours: Vec<_> =
         ["port-reference", "tollgate"].iter().filter_map(|name| report.headline(name)).collect();
     if ours.is_empty() {
@@ -118,6 +119,14 @@ fn footer(out: &mut String, report: &Report) {
         "A mean of ratios is carried by its weakest baselines: read the last rows for a typical \
          gain."
     );
+}
+
+/// A line an estimator that picks for itself: what, on the first seed, and why.
+fn choices(out: &mut String, report: &Report) {
+    let firsts = report.choices.chunk_by(|a, b| a.estimator == b.estimator);
+    for crate::Choice { estimator, seed, picked } in firsts.filter_map(<[_]>::first) {
+        let _ = writeln!(out, "On seed {seed} `{estimator}` picked {picked}.", seed = seed.0);
+    }
 }
 
 fn bound(report: &Report) -> Option<f64> {

@@ -1,7 +1,7 @@
 use serde_json::json;
 use tollgate::core::Seed;
 
-use crate::{Cell, Entrant, Metrics, Options, Report, Timings};
+use crate::{Cell, Choice, Entrant, Metrics, Options, Report, Timings};
 
 fn cell(seed: u64, performance: f64, cost: f64, served: u64) -> Cell {
     let declined = 10 - served;
@@ -33,6 +33,11 @@ fn report() -> Report {
     let knn = "knn(k=5)";
     let nothing = |seed| Cell { rp: None, ..cell(seed, 0.0, 0.0, 0) };
     let both = |a: Cell, b: Cell| vec![a, b];
+    let choice = |seed, picked: &str| Choice {
+        estimator: "auto".to_owned(),
+        seed: Seed(seed),
+        picked: picked.to_owned(),
+    };
     Report {
         stream: "tiny".to_owned(),
         options: Options { seeds: vec![Seed(1), Seed(2)], ..Options::default() },
@@ -55,6 +60,7 @@ fn report() -> Report {
                 both(cell(1, 8.0, 1.0, 9), cell(2, 8.0, 1.0, 9)),
             ),
         ],
+        choices: vec![choice(1, "scores by 1.00*ridge"), choice(2, "scores by 1.00*knn(k=5)")],
     }
 }
 
@@ -69,6 +75,7 @@ fn the_table_of_one_seed() {
     let mut report = report();
     report.options.seeds.truncate(1);
     report.entrants.truncate(2);
+    report.choices.clear();
     report.entrants.iter_mut().for_each(|(_, cells)| cells.truncate(1));
     insta::assert_snapshot!("table_of_one_seed", report.table("port"));
 }

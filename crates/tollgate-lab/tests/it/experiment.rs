@@ -66,6 +66,23 @@ fn every_estimator_solver_and_policy_replays() {
     }
 }
 
+/// Estimators are asked in parallel and by several policies; what they picked is told once
+/// a seed.
+#[test]
+fn what_auto_picked_is_told() {
+    let options = Options { seeds: vec![Seed(2), Seed(1)], ..options() };
+    let report = run(options, compose(&["tollgate", "tollgate:every=50", "port"]));
+    let told: Vec<_> = report.choices.iter().map(|c| (c.estimator.as_str(), c.seed)).collect();
+    assert_eq!(told, [("auto", Seed(2)), ("auto", Seed(1))], "five neighbors pick nothing");
+    for choice in &report.choices {
+        assert!(choice.picked.starts_with("scores by "), "{choice:?}");
+        assert!(choice.picked.contains("; costs by "), "{choice:?}");
+    }
+    assert_ne!(report.choices[0].picked, report.choices[1].picked, "histories differ");
+    let line = format!("On seed 2 `auto` picked {}.", report.choices[0].picked);
+    assert_eq!(report.table("port").lines().filter(|&other| other == line).count(), 1);
+}
+
 /// What a policy is worth must not depend on who else is compared, nor on the threads.
 #[test]
 fn a_report_depends_on_nothing_but_its_options() {

@@ -139,7 +139,11 @@ impl Pricer for HistoryPricer {
         Ok(PriceUpdate::Solve(Box::new(SolveRequest {
             solver: Arc::clone(&self.source.solver),
             problem: self.problem.clone(),
-            options: SolveOptions { gap: self.source.gap, ..SolveOptions::default() },
+            options: SolveOptions {
+                gap: self.source.gap,
+                primal: false,
+                ..SolveOptions::default()
+            },
             warm: self.warm.take(),
         })))
     }

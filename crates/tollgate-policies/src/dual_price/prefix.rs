@@ -206,7 +206,7 @@ impl Pricer for PrefixPricer {
         Ok(PriceUpdate::Solve(Box::new(SolveRequest {
             solver: Arc::clone(&self.source.solver),
             problem,
-            options: SolveOptions::default(),
+            options: SolveOptions { primal: false, ..SolveOptions::default() },
             warm: None,
         })))
     }

@@ -20,6 +20,8 @@ pub(crate) type Lanes = [f64; LANES];
 /// which it knows whether it still fits a problem.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
+    /// Whose queries these are.
+    of: Problem,
     tables: Vec<(Meter, Arc<[f64]>)>,
     choice: Choice,
     n_models: usize,
@@ -42,6 +44,7 @@ impl Layout {
     pub(crate) fn new(problem: &Problem) -> Self {
         let tables = used_tables(problem);
         let mut layout = Self {
+            of: problem.clone(),
             choice: problem.choice(),
             n_models: problem.n_models(),
             n_groups: problem.n_groups(),
@@ -53,7 +56,7 @@ impl Layout {
             magnitudes: Vec::new(),
             tables,
         };
-        layout.magnitudes = vec![0.0; layout.n_totals()];
+        let mut sums = vec![[0.0; LANES]; layout.n_totals()];
         let (n_queries, stride) = (problem.n_queries(), layout.block_len());
         let n_blocks = n_queries.div_ceil(LANES) + problem.n_groups().min(n_queries);
         layout.readings.reserve_exact(n_blocks * stride);
@@ -65,14 +68,15 @@ impl Layout {
             by_group.chunk_by(|&a, &b| problem.group(a as usize) == problem.group(b as usize))
         {
             for queries in queries.chunks(LANES) {
-                layout.push_block(problem, queries);
+                layout.push_block(problem, queries, &mut sums);
             }
         }
+        layout.magnitudes = sums.iter().map(|lanes| lanes.iter().sum()).collect();
         layout
     }
 
     /// Appends a block of at most eight queries of one group.
-    fn push_block(&mut self, problem: &Problem, queries: &[u32]) {
+    fn push_block(&mut self, problem: &Problem, queries: &[u32], sums: &mut [Lanes]) {
         let n_tables = self.n_tables();
         let start = self.readings.len();
         self.readings.resize(start + self.block_len(), [0.0; LANES]);
@@ -106,23 +110,16 @@ impl Layout {
         self.weights.push(weights);
         self.queries.push(lanes);
         self.n_queries += queries.len();
-        self.add_magnitudes(group, &weights, start);
+        self.add_magnitudes(group, &weights, start, sums);
     }
 
-    /// Whether this is the layout of `problem`, found by comparing tables by address.
+    /// Whether this is the layout of `problem`: of the same queries, and of all meters that
+    /// it uses.
     pub(crate) fn fits(&self, problem: &Problem) -> bool {
-        let tables = used_tables(problem);
-        self.choice == problem.choice()
-            && self.n_models == problem.n_models()
-            && self.n_groups == problem.n_groups()
-            && self.n_queries == problem.n_queries()
-            && self.tables.len() == tables.len()
-            && self.tables.iter().zip(&tables).all(|(a, b)| a.0 == b.0 && Arc::ptr_eq(&a.1, &b.1))
-            && self.lanes().all(|(block, lane, query)| {
-                let query = query as usize;
-                self.groups[block] == problem.group(query)
-                    && self.weights[block][lane].to_bits() == problem.weight(query).to_bits()
-            })
+        let meters = |tables: &[(Meter, Arc<[f64]>)]| -> Vec<Meter> {
+            tables.iter().map(|(meter, _)| *meter).collect()
+        };
+        self.of.shares_queries(problem) && meters(&self.tables) == meters(&used_tables(problem))
     }
 
     /// Some of the queries, `(block, lane)` in order, their weights times `factor`.
@@ -135,6 +132,7 @@ impl Layout {
             n_queries: 0,
             magnitudes: Vec::new(),
             tables: self.tables.clone(),
+            of: self.of.clone(),
             ..*self
         };
         subset.readings.reserve_exact((keep.len().div_ceil(LANES) + 1) * self.block_len());
@@ -228,15 +226,20 @@ impl Layout {
         &self.magnitudes
     }
 
-    fn add_magnitudes(&mut self, group: u32, weights: &Lanes, start: usize) {
+    /// Adds the last block's weighted absolute readings, lane by lane.
+    fn add_magnitudes(&self, group: u32, weights: &Lanes, start: usize, sums: &mut [Lanes]) {
         let (n_tables, group_len) = (self.n_tables(), self.group_len());
-        let totals = &mut self.magnitudes[group as usize * group_len..][..group_len];
+        let sums = &mut sums[group as usize * group_len..][..group_len];
         let readings = self.readings[start..].chunks_exact(n_tables).take(self.n_models);
-        for (totals, readings) in totals.chunks_exact_mut(n_tables + 1).zip(readings) {
-            for (total, readings) in totals.iter_mut().zip(readings) {
-                *total += weights.iter().zip(readings).map(|(w, r)| w * r.abs()).sum::<f64>();
+        for (sums, readings) in sums.chunks_exact_mut(n_tables + 1).zip(readings) {
+            for (sum, readings) in sums.iter_mut().zip(readings) {
+                for lane in 0..LANES {
+                    sum[lane] += weights[lane] * readings[lane].abs();
+                }
             }
-            totals[n_tables] += weights.iter().sum::<f64>();
+            for lane in 0..LANES {
+                sums[n_tables][lane] += weights[lane];
+            }
         }
     }
 

@@ -28,8 +28,9 @@ pub(super) const NONE: u32 = u32::MAX;
 pub(super) struct Field {
     /// Where it holds; `None` for everywhere.
     pub(super) sides: Option<Sides>,
-    /// What the decided queries use, by row.
+    /// What the decided queries use, by row, and what they are worth.
     decided: Vec<f64>,
+    worth: f64,
     n_metered: usize,
     n_candidates: usize,
     /// `(ordinal, query)`, ascending.
@@ -152,6 +153,29 @@ impl Field {
             }
             self.keys[query] = best.0;
         }
+    }
+
+    /// For another walk in the same field: prices are brought inside its sides, nothing is
+    /// basic.
+    pub(super) fn enter(&mut self, program: &Program, prices: &mut [f64]) {
+        if let Some(Sides { floors, ceilings }) = &self.sides {
+            for ((price, low), high) in prices.iter_mut().zip(floors).zip(ceilings) {
+                *price = price.max(*low).min(*high);
+            }
+        }
+        self.n_basic.fill(0);
+        self.basic.fill(false);
+        self.stride = f64::INFINITY;
+        self.rescore(program, prices);
+        self.choose_keys();
+    }
+
+    /// What all queries are worth with their keys.
+    pub(super) fn value_of_keys(&self) -> f64 {
+        let value = |&(_, query): &(u32, u32)| {
+            self.weights[query as usize] * self.values[self.keys[query as usize] as usize]
+        };
+        self.worth + self.by_ordinal.iter().map(value).sum::<f64>()
     }
 
     /// By how much the score of some candidate of a query exceeds that of its key, and

@@ -6,8 +6,9 @@ use crate::dual::layout::{LANES, PADDING};
 
 /// The fewest queries worth a look.
 const FEWEST: usize = 128;
-/// How many are looked at to guess how many distinct ones there are.
-const PROBES: usize = 1024;
+/// How many are looked at to guess how many distinct ones there are, in square roots of
+/// their number: then even a few copies of each show.
+const PROBES: f64 = 4.0;
 /// Merging pays from this many copies a query, in the mean.
 const COPIES: f64 = 3.0;
 
@@ -98,19 +99,21 @@ pub(super) fn places(layout: &Layout) -> Vec<(u32, u8)> {
 /// speak of about `n^2 / 2 d` distinct queries.
 fn guessed_copies(layout: &Layout, places: &[(u32, u8)]) -> f64 {
     let n_queries = places.len();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+    let most = (PROBES * (n_queries as f64).sqrt()) as usize;
     let scattered = |at: usize| {
         let at = mix(at as u64, 0) % n_queries as u64;
         usize::try_from(at).expect("less than the number of queries")
     };
-    let probed = |at: usize| if n_queries <= PROBES { at } else { scattered(at) };
+    let probed = |at: usize| if n_queries <= most { at } else { scattered(at) };
     let mut probes: Vec<(u64, usize)> =
-        (0..n_queries.min(PROBES)).map(probed).map(|at| (hash(layout, places[at]), at)).collect();
+        (0..n_queries.min(most)).map(probed).map(|at| (hash(layout, places[at]), at)).collect();
     probes.sort_unstable();
     probes.dedup();
     let n_probes = probes.len();
     probes.dedup_by_key(|(hash, _)| *hash);
     let repeats = (n_probes - probes.len()) as f64;
-    if n_queries <= PROBES {
+    if n_queries <= most {
         return n_probes as f64 / probes.len() as f64;
     }
     let distinct = (n_probes as f64).powi(2) / (2.0 * repeats);

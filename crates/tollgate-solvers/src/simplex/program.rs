@@ -3,6 +3,7 @@
 
 use tollgate_core::{Meter, Problem};
 
+use crate::dense::dot;
 use crate::dual::{Layout, Phase, ScaledRow};
 
 /// The rows as sums of tolls, apart from any particular queries: one for a problem and
@@ -177,6 +178,23 @@ impl Program {
                 squares[row as usize] += usage * usage;
             }
         }
+    }
+
+    /// What a pass totalled is worth; what is declined is worth nothing.
+    pub(super) fn worth_of(&self, totals: &[f64]) -> f64 {
+        let by_option = totals.chunks_exact(self.objective.len()).enumerate();
+        let served = by_option.filter(|(option, _)| option % self.n_options + 1 < self.n_options);
+        served.map(|(_, totals)| dot(totals, &self.objective)).sum()
+    }
+
+    /// Whether fields of `other` are fields of this: the same units, objective and walls.
+    pub(super) fn shares_fields(&self, other: &Self) -> bool {
+        let bits = |all: &[f64]| all.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+        let same = |a: &[f64], b: &[f64]| bits(a) == bits(b);
+        same(&self.objective, &other.objective)
+            && same(&self.walls, &other.walls)
+            && same(&self.scales, &other.scales)
+            && self.slots == other.slots
     }
 
     /// Adds what a pass totalled, `(n_groups, n_options, n_slots)`, row by row.

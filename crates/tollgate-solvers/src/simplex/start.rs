@@ -3,7 +3,7 @@
 use tollgate_core::SolveOptions;
 
 use super::Knobs;
-use super::field::NONE;
+use super::field::{Field, NONE};
 use super::merge::places;
 use super::program::{Program, index};
 use super::walk::{Effort, End, Saved, Start, Walk};
@@ -11,9 +11,9 @@ use crate::dual::{Layout, Sides};
 
 /// The stride between nested samples, and the fewest queries worth sampling.
 const SAMPLE: usize = 8;
-const SAMPLED: usize = 1024;
+const SAMPLED: usize = 256;
 /// The error of a sample's prices is this over the root of its size, relative.
-const SAMPLE_ERROR: f64 = 0.25;
+const SAMPLE_ERROR: f64 = 0.3;
 /// How often a stalled walk is begun anew, and by how much more ties are broken then.
 const RESTARTS: u32 = 4;
 const LOUDER: f64 = 30.0;
@@ -28,6 +28,9 @@ pub(super) struct Found {
     pub(super) levels: Vec<f64>,
     /// By ordinal.
     pub(super) keys: Vec<u32>,
+    /// The bound and the value, scaled, where no noise is in them.
+    pub(super) worth: Option<[f64; 2]>,
+    pub(super) field: Field,
 }
 
 /// One minimization, and the samples before it.
@@ -48,7 +51,14 @@ impl Search<'_> {
         let keys = vec![NONE; n_queries];
         if n_queries < SAMPLED || n_rows == 0 {
             let basis = (0..n_rows).map(Saved::Spare).collect();
-            return Start { prices: vec![0.0; n_rows], basis, sides: None, keys, noise: 0.0 };
+            return Start {
+                prices: vec![0.0; n_rows],
+                basis,
+                sides: None,
+                keys,
+                noise: 0.0,
+                field: None,
+            };
         }
         let every: Vec<(u32, u8)> = places(layout).into_iter().step_by(SAMPLE).collect();
         let sample = layout.subset(&every, n_queries as f64 / every.len() as f64);
@@ -62,7 +72,7 @@ impl Search<'_> {
         let users = users(self.program, &sample, &found.keys);
         let errors: Vec<f64> = users.iter().map(|n| SAMPLE_ERROR / n.sqrt()).collect();
         let sides = Some(around(self.program, &found.prices, &errors));
-        Start { prices: found.prices, basis: found.basis, sides, keys, noise: 0.0 }
+        Start { prices: found.prices, basis: found.basis, sides, keys, noise: 0.0, field: None }
     }
 
     /// Walks to the minimum.
@@ -85,12 +95,14 @@ impl Search<'_> {
                     prices: walk.prices,
                     keys: walk.keys,
                     noise: if noise == 0.0 { first } else { LOUDER * noise },
+                    field: None,
                 };
                 continue;
             }
+            let worth = (noise == 0.0).then(|| walk.worth());
             let basis = walk.saved();
-            let Walk { prices, levels, keys, .. } = walk;
-            return Found { end, prices, basis, levels, keys };
+            let Walk { prices, levels, keys, field, .. } = walk;
+            return Found { end, prices, basis, levels, keys, worth, field };
         }
     }
 }

@@ -21,8 +21,8 @@ const FLAT: f64 = 1e-14;
 const PROGRESS: f64 = 1e-15;
 /// By how much a box grows where it is in the way, and elsewhere; and how often before
 /// it is given up.
-const WIDEN: f64 = 8.0;
-const WIDEN_OTHERS: f64 = 1.5;
+const WIDEN: f64 = 4.0;
+const WIDEN_OTHERS: f64 = 1.0;
 const WIDENINGS: u32 = 16;
 /// How often on one ray before it looks endless.
 const ENDLESS: u32 = 3;
@@ -39,6 +39,9 @@ pub(super) struct Start {
     pub(super) keys: Vec<u32>,
     /// See [`Request::noise`](super::gather::Request).
     pub(super) noise: f64,
+    /// A field of the same program and layout, with sides of its own instead of those
+    /// above; without it one is gathered.
+    pub(super) field: Option<Field>,
 }
 
 /// Why a walk ended.
@@ -101,7 +104,7 @@ impl<'w> Walk<'w> {
         refactor_after: u32,
         effort: &mut Effort,
     ) -> Self {
-        let Start { mut prices, basis, sides, mut keys, noise } = start;
+        let Start { mut prices, basis, sides, mut keys, noise, field } = start;
         for (price, wall) in prices.iter_mut().zip(&program.walls) {
             *price = price.max(0.0).min(*wall);
         }
@@ -111,8 +114,13 @@ impl<'w> Walk<'w> {
                 keys[ordinal as usize] = key;
             }
         }
-        let field = Field::new(program, layout, sides, &prices, &kept, noise, &mut keys);
-        effort.options += options_of(layout);
+        let field = if let Some(mut field) = field {
+            field.enter(program, &mut prices);
+            field
+        } else {
+            effort.options += options_of(layout);
+            Field::new(program, layout, sides, &prices, &kept, noise, &mut keys)
+        };
         let mut walk = Self {
             program,
             layout,
@@ -134,6 +142,16 @@ impl<'w> Walk<'w> {
             walk.hold();
         }
         walk
+    }
+
+    /// The value of the dual function at the prices, and that of the answer that goes with
+    /// the basis, which is no smaller where all levels are feasible; scaled. Both without a
+    /// look at the decided queries, whose sums the field knows.
+    pub(super) fn worth(&self) -> [f64; 2] {
+        let keys = self.field.value_of_keys();
+        let levels = self.basis.iter().zip(&self.levels);
+        let moved: f64 = levels.map(|(&basic, level)| self.cost_as_is(basic) * level).sum();
+        [keys + dot(&self.prices, &self.residual), keys + moved]
     }
 
     /// Steps until nothing gets lower.

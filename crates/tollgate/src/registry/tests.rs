@@ -32,10 +32,10 @@ fn every_preset_composes_by_name() {
     knn-cost | greedy-cost | knn(k=5) | -
     trained-perf | greedy-perf | trained | -
     trained-cost | greedy-cost | trained | -
-    batch-split | batch-split | knn(k=5) | cutting-plane
-    port-reference | port-reference | knn(k=5) | cutting-plane
-    port | port | knn(k=5) | cutting-plane
-    tollgate | tollgate | auto | cutting-plane
+    batch-split | batch-split | knn(k=5) | auto
+    port-reference | port-reference | knn(k=5) | auto
+    port | port | knn(k=5) | auto
+    tollgate | tollgate | auto | auto
     ");
 }
 
@@ -92,7 +92,7 @@ fn parameters_reach_the_parts() {
 fn unknown_names_list_the_known() {
     insta::assert_snapshot!(refused("prot", None, None), @"no policy is called `prot`; there are random, greedy-perf, greedy-cost, knn-perf, knn-cost, trained-perf, trained-cost, batch-split, port-reference, port, tollgate");
     insta::assert_snapshot!(refused("port", Some("nearest"), None), @"no estimator is called `nearest`; there are knn, ridge, kernel-ridge, trained, blend, auto");
-    insta::assert_snapshot!(refused("port", None, Some("simplicissimus")), @"no solver is called `simplicissimus`; there are cutting-plane");
+    insta::assert_snapshot!(refused("port", None, Some("simplicissimus")), @"no solver is called `simplicissimus`; there are auto, simplex, cutting-plane, subgradient, primal-dual, smoothed-lbfgs, lagrangian, lagrangian-published");
 }
 
 #[test]

@@ -92,6 +92,10 @@ impl Estimator for WatchedEstimator {
         self.inner.dim()
     }
 
+    fn choice(&self) -> Option<&str> {
+        self.inner.choice()
+    }
+
     fn grow(&self, history: &History) -> Result<Box<dyn Estimator>, FitError> {
         let inner = self.inner.grow(history)?;
         Ok(Box::new(Self { inner, clock: Arc::clone(&self.clock) }))

@@ -8,10 +8,10 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::prefetch::prefetch;
 use super::store::View;
-use crate::vector::dot;
+use crate::vector::{F32_LANES, dot, dot_lanes};
 
 /// Rows are padded to whole multiples of this, with zeros.
-pub(super) const LANES: usize = 64;
+pub(super) const LANES: usize = F32_LANES;
 
 /// How many rows ahead memory is asked for.
 const AHEAD: usize = 4;
@@ -165,37 +165,6 @@ impl Metric for Coarse<'_> {
         prefetch::<8, _>(self.codes.row(node as usize));
         prefetch::<1, _>(&self.steps[node as usize..]);
     }
-}
-
-/// A dot product in 64 lanes, added by halves.
-#[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
-#[inline(always)]
-fn dot_lanes<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
-    let used = LANES / S::F32_LANES;
-    let (a, b) = (S::as_simd_f32s(a).0, S::as_simd_f32s(b).0);
-    let mut registers = [simd.splat_f32s(0.0); LANES];
-    for (x, y) in a.chunks_exact(used).zip(b.chunks_exact(used)) {
-        for at in 0..used {
-            registers[at] = simd.add_f32s(registers[at], simd.mul_f32s(x[at], y[at]));
-        }
-    }
-    let mut half = used / 2;
-    while half > 0 {
-        for at in 0..half {
-            registers[at] = simd.add_f32s(registers[at], registers[at + half]);
-        }
-        half /= 2;
-    }
-    let mut sums = [0.0; LANES];
-    S::as_mut_simd_f32s(&mut sums).0[0] = registers[0];
-    let mut half = S::F32_LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            sums[lane] += sums[lane + half];
-        }
-        half /= 2;
-    }
-    sums[0]
 }
 
 /// A dot product of integers, exact: [`encode_query`] keeps it below `2^31`.

@@ -12,7 +12,7 @@
 
 /// Asks for the cache lines of `data`, at most the first `LINES`.
 #[inline(always)]
-pub(super) fn prefetch<const LINES: usize, T>(data: &[T]) {
+pub(in super::super) fn prefetch<const LINES: usize, T>(data: &[T]) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -99,6 +99,7 @@ impl<'k> Sink<'k> {
         let mut field = Field {
             sides: None,
             decided: vec![0.0; self.program.n_rows()],
+            worth: self.program.worth_of(&self.totals),
             n_metered,
             n_candidates: self.options.len(),
             by_ordinal: Vec::with_capacity(order.len()),
@@ -185,7 +186,8 @@ impl<'k> Sink<'k> {
         let group = self.layout.groups[block];
         field.options[candidate] = option;
         field.tolls[candidate] = self.program.first_toll(group, option as usize);
-        field.values[candidate] = value - self.noise * fraction(query, option);
+        let noise = if self.noise > 0.0 { self.noise * fraction(query, option) } else { 0.0 };
+        field.values[candidate] = value - noise;
         let (row, lane) = (candidate / LANES, candidate % LANES);
         for (metered, &slot) in self.program.metered.iter().enumerate() {
             field.readings[(row * field.n_metered + metered) * LANES + lane] = reading(slot);

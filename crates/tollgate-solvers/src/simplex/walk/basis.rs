@@ -178,6 +178,15 @@ impl Walk<'_> {
         column
     }
 
+    /// What a unit of a basic variable adds to the value of the answer: a price that is
+    /// held, by a wall of the box or where it was, adds nothing.
+    pub(in super::super) fn cost_as_is(&self, basic: Basic) -> f64 {
+        match basic {
+            Basic::Held(_) | Basic::Floor(_) | Basic::Ceiling(_) => 0.0,
+            Basic::Spare(_) | Basic::Excess(_) | Basic::Share { .. } => self.cost(basic),
+        }
+    }
+
     /// What a unit of a basic variable is worth.
     pub(in super::super) fn cost(&self, basic: Basic) -> f64 {
         match basic {
