@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use tollgate_core::{Meter, Problem, Seed, Solution, SolveOptions, Solver, Status};
-use tollgate_solvers::{CuttingPlane, Simplex, round};
+use tollgate_core::{
+    Choice, Meter, Problem, Row, Scope, Seed, Solution, SolveOptions, Solver, Status,
+};
+use tollgate_solvers::{Auto, CuttingPlane, Simplex, round};
 use tollgate_testkit::instances::{routing, split_budgets};
-use tollgate_testkit::solver_conformance::{agrees, magnitude, on_small_problems};
+use tollgate_testkit::solver_conformance::{agrees, keeps_its_word, magnitude, on_small_problems};
 use tollgate_testkit::{dense_lp, enumeration, wild};
 
 /// Those that reach the last digit.
-fn exact() -> [Arc<dyn Solver>; 2] {
-    [Arc::new(CuttingPlane::default()), Arc::new(Simplex::default())]
+fn exact() -> [Arc<dyn Solver>; 3] {
+    [Arc::new(Auto::default()), Arc::new(CuttingPlane::default()), Arc::new(Simplex::default())]
 }
 
 /// Those that reach the gap that they are asked for.
@@ -65,6 +67,31 @@ fn exact_ones_agree_with_the_textbook() {
             }
         }
     });
+}
+
+/// Forty copies of each of eleven queries, in three groups with budgets of their own and
+/// not a multiple of eight each.
+#[test]
+fn exact_ones_agree_on_copies() {
+    let base = routing(11, 4, Seed(5));
+    let repeat = |meter| -> Arc<[f64]> { base.table(meter).unwrap().repeat(40).into() };
+    let problem = Problem::builder(440, 4, Choice::AtMostOne)
+        .table(Meter::Quality, repeat(Meter::Quality))
+        .table(Meter::Cost, repeat(Meter::Cost))
+        .objective(Meter::Quality, 1.0)
+        .groups((0..440).map(|query| query % 11 % 3).collect())
+        .weights((0..440).map(|query| 1.0 + f64::from(query % 2)).collect())
+        .rows((0..3).map(|group| Row::at_most(Meter::Cost, Scope::group(group), 0.02)))
+        .build()
+        .unwrap();
+    let values = exact().map(|solver| {
+        let solution = solve(solver.as_ref(), &problem, &SolveOptions::default());
+        keeps_its_word(&problem, &solution);
+        assert_eq!(solution.status, Status::Optimal);
+        solution.primal_value
+    });
+    let most = values.iter().copied().fold(0.0, f64::max);
+    assert!(values.iter().all(|value| most - value <= 1e-9 * most), "{values:?}");
 }
 
 /// At a gap of a hundredth.

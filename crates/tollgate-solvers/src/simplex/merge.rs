@@ -71,7 +71,8 @@ impl Merged {
         let mut weights = weights.into_iter();
         for (lanes, queries) in layout.weights.iter_mut().zip(&layout.queries) {
             let used = queries.iter().take_while(|&&query| query != PADDING);
-            for ((lane, weight), _) in lanes.iter_mut().zip(weights.by_ref()).zip(used) {
+            // The weights come last: a zip asks in order, and what it drops is lost.
+            for ((lane, _), weight) in lanes.iter_mut().zip(used).zip(weights.by_ref()) {
                 *lane = weight;
             }
         }
