@@ -169,7 +169,7 @@ fn sizes_and_amounts_out_of_range() {
 fn names_that_nothing_answers_to_list_those_there_are() {
     insta::assert_snapshot!(refusal(&["--policy", "prot"]), @"no policy is called `prot`; there are random, greedy-perf, greedy-cost, knn-perf, knn-cost, trained-perf, trained-cost, batch-split, port-reference, port, tollgate");
     insta::assert_snapshot!(refusal(&["--estimator", "knm"]), @"no estimator is called `knm`; there are knn, ridge, kernel-ridge, trained, blend, auto");
-    insta::assert_snapshot!(refusal(&["--solver", "simplexx"]), @"no solver is called `simplexx`; there are cutting-plane");
+    insta::assert_snapshot!(refusal(&["--solver", "simplexx"]), @"no solver is called `simplexx`; there are auto, simplex, cutting-plane, subgradient, primal-dual, smoothed-lbfgs, lagrangian, lagrangian-published");
     insta::assert_snapshot!(refusal(&["--order", "backwards"]), @"error: invalid value 'backwards' for '--order <NAME>': no order is called `backwards`; there are split, as-given, shuffled, ascending-density, descending-density, expensive-first, cheap-first, noisy-drift");
     insta::assert_snapshot!(refusal(&["--split", "extreme:0"]), @"error: invalid value 'extreme:0' for '--split <SPLIT>': no budget split is called `extreme:0`; there are weighted, cost, perf, uniform, random and extreme:h with h >= 1");
     insta::assert_snapshot!(refusal(&["--models", "claude-v2,gpt-9"]), @"`embedded` has no model `gpt-9`; it has WizardLM/WizardLM-13B-V1.2, claude-instant-v1, claude-v1, claude-v2, gpt-3.5-turbo-1106, gpt-4-1106-preview, meta/code-llama-instruct-34b-chat, meta/llama-2-70b-chat, mistralai/mistral-7b-chat, mistralai/mixtral-8x7b-chat, zero-one-ai/Yi-34B-Chat");
@@ -260,7 +260,7 @@ fn without_a_budget_nothing_is_served() {
     insta::assert_snapshot!(line, @"port knn(k=5) 0.0 0.0000 - 0 - +0.0");
     let csv = report.csv().unwrap();
     let line = csv.lines().find(|line| line.starts_with("port,")).unwrap();
-    insta::assert_snapshot!(line, @"port,knn(k=5),cutting-plane,stream,42,200,0,weighted,split,0,0,,0,,0");
+    insta::assert_snapshot!(line, @"port,knn(k=5),auto,stream,42,200,0,weighted,split,0,0,,0,,0.0000000000000007645399465032328");
 }
 
 #[test]

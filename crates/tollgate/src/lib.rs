@@ -64,7 +64,7 @@ pub mod prelude {
         BatchSplit, BudgetSplit, DualPrice, Greedy, GreedyBy, Guard, HistoryPricesConfig,
         PrefixPricesConfig, Random,
     };
-    pub use tollgate_solvers::CuttingPlane;
+    pub use tollgate_solvers::{CuttingPlane, Simplex};
 
     pub use crate::{Budget, Request, Routed, Router, presets};
 }

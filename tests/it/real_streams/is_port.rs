@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use tollgate::core::{
     Choice, EstimateTable, Meter, ModelId, Outcome, Policy, Problem, Query, Scratch, Seed,
-    Solution, SolveOptions, Status, dual_bound,
+    Solution, SolveOptions, Solver as _, Status, dual_bound,
 };
 use tollgate::data::{Split, Table};
 use tollgate::estimators::{ExactScan, Index, RowSets};
 use tollgate::policies::{Greedy, GreedyBy, PrefixObjective, PrefixPricesConfig, Scripted};
 use tollgate::presets;
+use tollgate::solvers::CuttingPlane;
 use tollgate_lab::{Metrics, Options, Scenario, realize, replay};
 use tollgate_tests::golden::{Hindsight, Port, PortRun, SINGLE, STREAMS};
 use tollgate_tests::recorded::{Arrivals, Reference, splits, table};
@@ -214,6 +215,9 @@ fn solve(problem: &Problem) -> Solution {
     let options = SolveOptions { gap: 1e-10, ..SolveOptions::default() };
     let solution = presets::default_solver().solve(problem, &options, None).unwrap();
     assert_eq!(solution.status, Status::Optimal);
+    let other = CuttingPlane::default().solve(problem, &options, None).unwrap();
+    assert_eq!(other.status, Status::Optimal);
+    assert!(relative(other.primal_value, solution.primal_value) < 1e-9, "exact solvers differ");
     solution
 }
 

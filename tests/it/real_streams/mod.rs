@@ -3,3 +3,4 @@
 mod beats_port;
 mod estimates;
 mod is_port;
+mod prices;
