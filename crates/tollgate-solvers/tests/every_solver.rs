@@ -22,8 +22,7 @@ fn iterative() -> Vec<Arc<dyn Solver>> {
 }
 
 fn solve(solver: &dyn Solver, problem: &Problem, options: &SolveOptions) -> Solution {
-    let solution = solver.solve(problem, options, None);
-    solution.unwrap_or_else(|error| panic!("{}: {error}", solver.name()))
+    solver.solve(problem, options, None).expect("the arithmetic holds")
 }
 
 #[test]
