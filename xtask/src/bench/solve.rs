@@ -21,6 +21,7 @@ use self::instances::{Instance, Shape};
 
 /// What to solve.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct SolveOptionsOfBench {
     /// Numbers of queries.
     #[arg(long, value_delimiter = ',', default_value = "250,2500,10000")]

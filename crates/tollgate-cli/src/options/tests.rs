@@ -68,8 +68,8 @@ fn a_repeated_estimator_makes_a_product_and_pinned_ones_appear_once() {
     let expected = [
         "random/-/-",
         "knn-perf/knn(k=5)/-",
-        "port:eps=0.1/ridge/cutting-plane",
-        "port:eps=0.1/knn(k=9)/cutting-plane",
+        "port:eps=0.1/ridge/auto",
+        "port:eps=0.1/knn(k=9)/auto",
     ];
     assert_eq!(product, expected);
     let twice = ["--solver", "cutting-plane", "--solver", "cutting-plane:vertex=false"];

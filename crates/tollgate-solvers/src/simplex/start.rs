@@ -13,7 +13,9 @@ use crate::dual::{Layout, Sides};
 const SAMPLE: usize = 8;
 const SAMPLED: usize = 256;
 /// The error of a sample's prices is this over the root of its size, relative.
-const SAMPLE_ERROR: f64 = 0.3;
+const SAMPLE_ERROR: f64 = 0.2;
+/// The same, against how far they moved from the last smaller sample.
+const MOVED: f64 = 0.35;
 /// How often a stalled walk is begun anew, and by how much more ties are broken then.
 const RESTARTS: u32 = 4;
 const LOUDER: f64 = 30.0;
@@ -63,6 +65,7 @@ impl Search<'_> {
         let every: Vec<(u32, u8)> = places(layout).into_iter().step_by(SAMPLE).collect();
         let sample = layout.subset(&every, n_queries as f64 / every.len() as f64);
         let start = self.sampled(&sample);
+        let before = start.sides.is_some().then(|| start.prices.clone());
         let mut found = self.minimize(&sample, start, false);
         for saved in &mut found.basis {
             if let Saved::Share { ordinal, .. } = saved {
@@ -71,7 +74,16 @@ impl Search<'_> {
         }
         let users = users(self.program, &sample, &found.keys);
         let errors: Vec<f64> = users.iter().map(|n| SAMPLE_ERROR / n.sqrt()).collect();
-        let sides = Some(around(self.program, &found.prices, &errors));
+        let mut sides = around(self.program, &found.prices, &errors);
+        if let Some(before) = before {
+            for (row, (now, before)) in found.prices.iter().zip(&before).enumerate() {
+                let moved = MOVED * (now - before).abs();
+                sides.floors[row] = sides.floors[row].min((now - moved).max(0.0));
+                let wall = self.program.walls[row];
+                sides.ceilings[row] = sides.ceilings[row].max((now + moved).min(wall));
+            }
+        }
+        let sides = Some(sides);
         Start { prices: found.prices, basis: found.basis, sides, keys, noise: 0.0, field: None }
     }
 
