@@ -50,8 +50,10 @@
 //!   of an earlier solve, under any capacities. Where only prices are known, each stays
 //!   *held* until its row is met.
 //! * **The field.** In a box around the start most queries keep their choice, and of the
-//!   options of the others few can ever be best. A full pass finds those; rays are
-//!   followed among them, and if the box is in the way it is widened.
+//!   options of the others few can ever be best. A full pass finds those, and rays are
+//!   followed among them, eight queries abreast. A side of the box is a bound for the time
+//!   being: a price that meets it stays there until nothing else is left to do, and then
+//!   the box is moved. The field is kept for the next solve.
 //! * **Copies.** Queries with the same readings are solved as one; the answer is handed
 //!   to them one option after the other, so that no more are split.
 //!
