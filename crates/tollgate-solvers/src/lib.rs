@@ -32,7 +32,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use tollgate_core::{Choice, Meter, Problem, Row, Scope, SolveOptions, Solver};
-//! use tollgate_solvers::CuttingPlane;
+//! use tollgate_solvers::Auto;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // Two queries, two models; the second model is better and dear.
@@ -42,7 +42,7 @@
 //!     .objective(Meter::Quality, 1.0)
 //!     .rows([Row::at_most(Meter::Cost, Scope::all(), 4.0)])
 //!     .build()?;
-//! let solution = CuttingPlane::default().solve(&problem, &SolveOptions::default(), None)?;
+//! let solution = Auto::default().solve(&problem, &SolveOptions::default(), None)?;
 //! assert!((solution.primal_value - 1.5).abs() < 1e-12);
 //! assert!((solution.dual_bound - 1.5).abs() < 1e-9);
 //! # Ok(())
@@ -55,7 +55,7 @@
 //!
 //! # Not useful for
 //! Problems with as many rows as queries, and integer programs: the fractional answer
-//! splits as many queries as there are rows at most, and [`round_and_repair`](tollgate_core::round_and_repair)
+//! splits as many queries as there are rows at most, and [`round`]
 //! undoes that at the price of exactness.
 
 mod auto;
