@@ -15,8 +15,9 @@ use tollgate_testkit::wild;
 
 type AnyError = Box<dyn std::error::Error>;
 
-/// A problem of a dozen queries that takes longer than this is a loop.
-const LOOPS: Duration = Duration::from_secs(5);
+/// A problem of a dozen queries that takes longer than this is a loop: the slowest known
+/// takes a second, on a busy machine five.
+const LOOPS: Duration = Duration::from_secs(30);
 
 #[expect(clippy::disallowed_methods, reason = "it runs for as long as it is told to")]
 fn now() -> Instant {
