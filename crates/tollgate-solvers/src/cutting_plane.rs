@@ -78,6 +78,8 @@ use crate::Warm;
 use crate::dual::{self, Column, Layout, Oracle};
 use run::Run;
 
+const NAME: &str = "cutting-plane";
+
 /// Knobs of [`CuttingPlane`]. Unchecked until [`build`](Self::build).
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -166,7 +168,7 @@ struct Known {
 
 impl Solver for CuttingPlane {
     fn name(&self) -> &'static str {
-        "cutting-plane"
+        NAME
     }
 
     fn solve(

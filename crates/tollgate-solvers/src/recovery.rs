@@ -22,7 +22,7 @@ use tollgate_core::{Choice, Problem, Solution, SolveError, SolveOptions, Status,
 
 use crate::cutting_plane::master::{Master, Variable};
 use crate::dual::layout::Lanes;
-use crate::dual::{self, Column, Layout, Oracle, Phase, Sides, bound_of};
+use crate::dual::{self, Column, EXCESS, Layout, Oracle, Phase, Sides, bound_of};
 use crate::operator::Operator;
 use crate::warm::{Warm, known_prices};
 
@@ -34,10 +34,6 @@ mod pool;
 pub(crate) use level::Level;
 pub(crate) use mean::Mean;
 
-/// Rounding of a scaled bound: gaps below it can't be told from 0.
-const ROUNDING: f64 = 1e-13;
-/// A scaled excess below this is rounding.
-const EXCESS: f64 = 1e-11;
 /// The first ceiling of a price in the master, in units of its natural price; by how
 /// much it is raised while it is in the way, and how often.
 const CEILING: f64 = 64.0;
@@ -158,7 +154,7 @@ fn cap(penalty: Option<f64>) -> f64 {
 /// How both phases ended.
 enum Outcome {
     Halted(Halt),
-    Infeasible { proof: Vec<f64>, violation: f64 },
+    Infeasible(Status),
 }
 
 impl<'r, 'a> Recovery<'r, 'a> {
@@ -210,12 +206,10 @@ impl<'r, 'a> Recovery<'r, 'a> {
             let zeros = vec![0.0; start.len()];
             (self.best, self.bound) = (zeros.clone(), 0.0);
             let halt = method.descend(self, &zeros);
-            if self.bound < -EXCESS && !self.keeps_every_row() {
-                let prices = self.best.iter().zip(self.oracle.rows);
-                let proof = prices.map(|(p, row)| p * row.scale.abs()).collect();
-                let violation = -self.bound;
+            let refuted = dual::refutation(self.oracle.rows, &self.best, self.bound);
+            if let Some(refuted) = refuted.filter(|_| !self.keeps_every_row()) {
                 self.best = best;
-                return Outcome::Infeasible { proof, violation };
+                return Outcome::Infeasible(refuted);
             }
             if !matches!(halt, Halt::Met | Halt::Stalled) {
                 self.best = best;
@@ -414,10 +408,8 @@ impl<'r, 'a> Recovery<'r, 'a> {
     }
 
     fn met(&self, value: f64) -> bool {
-        let tolls = self.oracle.rows.iter().zip(&self.best).map(|(row, p)| (row.bound * p).abs());
         let size = self.bound.abs().max(value.abs());
-        self.bound - value
-            <= self.options.gap * size + ROUNDING * (1.0 + tolls.sum::<f64>()).min(1e3)
+        self.bound - value <= self.options.gap * size + dual::rounding(self.oracle.rows, &self.best)
     }
 
     /// The answer, in the problem's own units.
@@ -434,21 +426,11 @@ impl<'r, 'a> Recovery<'r, 'a> {
             Outcome::Halted(Halt::Met) if self.phase == Phase::Objective => Status::Optimal,
             Outcome::Halted(Halt::Cancelled) => Status::Cancelled,
             Outcome::Halted(_) => Status::LimitReached,
-            Outcome::Infeasible { proof, violation } => {
-                let rows: Vec<usize> = (0..proof.len()).filter(|&row| proof[row] > 0.0).collect();
-                let proof = rows.iter().map(|&row| proof[row]).collect();
-                Status::Infeasible { rows, proof, violation }
-            }
+            Outcome::Infeasible(refuted) => refuted,
         };
         let dual_bound = self.oracle.bound(&self.best);
-        let scaled = self.best.iter().zip(self.oracle.rows);
-        let prices: Vec<f64> = scaled
-            .zip(self.problem.rows())
-            .map(|((price, scaled), row)| (price * scaled.price_unit).min(cap(row.penalty)))
-            .collect();
-        if let Some(&got) = [dual_bound].iter().chain(&prices).find(|number| !number.is_finite()) {
-            return Err(broken(got));
-        }
+        let (problem, rows) = (self.problem, self.oracle.rows);
+        let prices = dual::own_prices(problem, rows, (&self.best, dual_bound), (name, iteration))?;
         let primal = (self.value > f64::NEG_INFINITY).then(|| self.answer());
         let primal_value =
             primal.as_ref().map_or(f64::NEG_INFINITY, |primal| self.problem.check(primal).value);

@@ -115,10 +115,7 @@ const WARM_ERROR: f64 = 0.05;
 const UNKNOWN: f64 = 20.0;
 /// How wrong prices are expected to be after a fall that looked endless.
 const LOST: f64 = 4.0;
-/// Rounding of a scaled bound: gaps below it can't be told from 0.
-const ROUNDING: f64 = 1e-13;
-/// A scaled violation below this is rounding.
-const EXCESS: f64 = 1e-11;
+const NAME: &str = "simplex";
 
 /// Knobs of [`Simplex`]. Unchecked until [`build`](Self::build).
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -235,7 +232,7 @@ struct Known {
 
 impl Solver for Simplex {
     fn name(&self) -> &'static str {
-        "simplex"
+        NAME
     }
 
     fn solve(
@@ -349,12 +346,8 @@ impl Run<'_> {
         let phase = Phase::Feasibility;
         let column = self.oracle.evaluate(&proof.prices, phase);
         let bound = bound_of(&self.oracle, &column, &proof.prices, phase);
-        if bound < -EXCESS {
-            let scaled = proof.prices.iter().zip(self.rows);
-            let prices: Vec<f64> = scaled.map(|(price, row)| price * row.scale.abs()).collect();
-            let rows: Vec<usize> = (0..prices.len()).filter(|&row| prices[row] > 0.0).collect();
-            let proof = rows.iter().map(|&row| prices[row]).collect();
-            return (Status::Infeasible { rows, proof, violation: -bound }, lost);
+        if let Some(refuted) = dual::refutation(self.rows, &proof.prices, bound) {
+            return (refuted, lost);
         }
         if proof.end != End::Optimal {
             return (status_of(proof.end), lost);
@@ -381,24 +374,17 @@ impl Run<'_> {
             self.effort.options += walk::options_of(self.laid.distinct());
             self.oracle.bound(&found.prices)
         };
-        let prices: Vec<f64> = found
-            .prices
-            .iter()
-            .zip(self.rows)
-            .zip(self.problem.rows())
-            .map(|((price, scaled), row)| {
-                (price * scaled.price_unit).min(row.penalty.unwrap_or(f64::INFINITY))
-            })
-            .collect();
-        if let Some(&got) = [dual_bound].iter().chain(&prices).find(|number| !number.is_finite()) {
-            let (what, iteration) = ("a price or its bound", self.effort.pivots);
-            return Err(SolveError::Breakdown { solver: "simplex", what, got, iteration });
-        }
+        let prices = dual::own_prices(
+            self.problem,
+            self.rows,
+            (&found.prices, dual_bound),
+            (NAME, self.effort.pivots),
+        )?;
         let (distinct, merged) = (self.laid.distinct(), self.laid.merged.as_ref());
         let primal = (optimal && worth.is_none())
             .then(|| answer::primal(self.problem, distinct, merged, &found));
         let primal_value = match (&primal, worth) {
-            (Some(primal), _) => answer::value_of(self.problem, primal),
+            (Some(primal), _) => self.problem.check(primal).value,
             (None, Some([_, value])) => value * self.unit,
             (None, None) => f64::NEG_INFINITY,
         };
@@ -431,9 +417,8 @@ impl Run<'_> {
 
     /// Whether bound and value meet, but for rounding.
     fn met(&self, prices: &[f64], dual_bound: f64, primal_value: f64) -> bool {
-        let tolls: f64 = self.rows.iter().zip(prices).map(|(row, p)| (row.bound * p).abs()).sum();
         let size = dual_bound.abs().max(primal_value.abs());
-        let rounding = ROUNDING * (1.0 + tolls).min(1e3) * self.unit;
+        let rounding = dual::rounding(self.rows, prices) * self.unit;
         dual_bound - primal_value <= self.options.gap * size + rounding
     }
 }

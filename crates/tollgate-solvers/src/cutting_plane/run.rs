@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tollgate_core::{Choice, Primal, Problem, Solution, SolveError, SolveOptions, Status};
 
 use super::master::Variable;
-use super::search::{EXCESS, End, Search};
+use super::search::{End, Search};
 use super::vertex::Mixture;
-use super::{CuttingPlane, Known};
+use super::{CuttingPlane, Known, NAME};
 use crate::dense::dot;
-use crate::dual::{Column, Layout, Oracle, Phase, ScaledRow, Sides};
+use crate::dual::{self, Column, Layout, Oracle, Phase, ScaledRow, Sides};
 use crate::warm::{Warm, corresponds};
 
 /// The stride between nested samples, and the fewest queries worth sampling.
@@ -228,15 +228,13 @@ impl Run<'_> {
         let status = match end {
             End::Feasible => return Ok(columns),
             End::Cancelled => Status::Cancelled,
-            _ if search.bound < -EXCESS => {
-                let prices = search.center.iter().zip(search.oracle.rows);
-                let prices: Vec<f64> = prices.map(|(p, row)| p * row.scale.abs()).collect();
-                let rows: Vec<usize> = (0..prices.len()).filter(|&row| prices[row] > 0.0).collect();
-                let proof = rows.iter().map(|&row| prices[row]).collect();
-                Status::Infeasible { rows, proof, violation: -search.bound }
+            End::Met | End::Stalled | End::Limit => {
+                match dual::refutation(search.oracle.rows, &search.center, search.bound) {
+                    Some(refuted) => refuted,
+                    None if end == End::Limit => Status::LimitReached,
+                    None => return Ok(columns),
+                }
             }
-            End::Limit => Status::LimitReached,
-            End::Met | End::Stalled => return Ok(columns),
         };
         Err((status, columns))
     }
@@ -249,26 +247,18 @@ impl Run<'_> {
         layout: &Arc<Layout>,
     ) -> Result<Solution, SolveError> {
         let dual_bound = oracle.bound(&found.prices);
-        let prices: Vec<f64> = found
-            .prices
-            .iter()
-            .zip(oracle.rows)
-            .zip(self.problem.rows())
-            .map(|((price, scaled), row)| {
-                (price * scaled.price_unit).min(row.penalty.unwrap_or(f64::INFINITY))
-            })
-            .collect();
-        if let Some(&got) = [dual_bound].iter().chain(&prices).find(|number| !number.is_finite()) {
-            let what = "a price or its bound";
-            let iteration = self.iterations;
-            return Err(SolveError::Breakdown { solver: "cutting-plane", what, got, iteration });
-        }
+        let prices = dual::own_prices(
+            self.problem,
+            oracle.rows,
+            (&found.prices, dual_bound),
+            (NAME, self.iterations),
+        )?;
         // They add up to 1, or numbers of very different size have drowned them.
         let mixed =
             found.shares.as_ref().map(|all| all.iter().map(|(_, share)| share).sum::<f64>());
         if let Some(got) = mixed.filter(|total| !(0.5..2.0).contains(total)) {
             let (what, iteration) = ("the sum of all shares", self.iterations);
-            return Err(SolveError::Breakdown { solver: "cutting-plane", what, got, iteration });
+            return Err(SolveError::Breakdown { solver: NAME, what, got, iteration });
         }
         let primal = found.shares.as_ref().map(|shares| {
             let mut mixture = Mixture::new(oracle, layout, &found.columns, shares, &found.prices);

@@ -3,12 +3,8 @@
 use tollgate_core::SolveOptions;
 
 use super::master::{Master, Variable};
-use crate::dual::{Column, Oracle, Phase, Sides, bound_of};
+use crate::dual::{Column, EXCESS, Oracle, Phase, Sides, bound_of, rounding};
 
-/// Rounding of a scaled bound: gaps below it can't be told from 0.
-const ROUNDING: f64 = 1e-13;
-/// A scaled excess below this is rounding.
-pub(super) const EXCESS: f64 = 1e-11;
 /// The fewest queries worth folding.
 const FOLDED: usize = 256;
 /// Prices asked for lately that a smaller box must hold, and the fall of the gap that
@@ -127,10 +123,8 @@ impl<'o, 'a> Search<'o, 'a> {
 
     fn met(&self, gap: f64) -> bool {
         let value = self.master.value();
-        let tolls: f64 =
-            self.oracle.rows.iter().zip(&self.center).map(|(row, p)| (row.bound * p).abs()).sum();
         let size = self.bound.abs().max(value.abs());
-        self.bound - value <= gap * size + ROUNDING * (1.0 + tolls).min(1e3)
+        self.bound - value <= gap * size + rounding(self.oracle.rows, &self.center)
     }
 
     /// Adds a column that improves the master: at prices between the center and the

@@ -107,18 +107,3 @@ fn spread(problem: &Problem, members: &[u32], parts: &[(u32, f64)]) -> Vec<(u32,
     };
     members.iter().map(hand).collect()
 }
-
-/// What an answer is worth, as [`Problem::check`] adds it up.
-pub(super) fn value_of(problem: &Problem, primal: &Primal) -> f64 {
-    if problem.rows().iter().any(|row| row.penalty.is_some()) {
-        return problem.check(primal).value;
-    }
-    let mut value = 0.0;
-    for query in 0..problem.n_queries() {
-        let weight = problem.weight(query);
-        for &(model, share) in primal.of(query) {
-            value += weight * share * problem.value(query, model as usize);
-        }
-    }
-    value
-}
