@@ -11,4 +11,4 @@ pub(crate) mod passes;
 
 pub(crate) use ending::{EXCESS, own_prices, refutation, rounding};
 pub(crate) use layout::Layout;
-pub(crate) use oracle::{Column, Oracle, Phase, ScaledRow, Sides, bound_of, scale};
+pub(crate) use oracle::{Column, Oracle, Phase, ScaledRow, Sides, around, bound_of, scale};

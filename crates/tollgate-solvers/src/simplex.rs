@@ -102,15 +102,13 @@ mod start;
 mod walk;
 
 use crate::dual::{self, Layout, Oracle, Phase, ScaledRow, bound_of};
-use crate::warm::{Warm, corresponds};
+use crate::warm::{WARM_ERROR, Warm};
 use field::Field;
 use merge::Merged;
 use program::Program;
 use start::{Found, Search, around};
 use walk::{Effort, End, Saved, Start};
 
-/// The error expected of the prices of an earlier solve, relative.
-const WARM_ERROR: f64 = 0.05;
 /// The same of a row that nobody knows, against a tenth of its natural price.
 const UNKNOWN: f64 = 20.0;
 /// How wrong prices are expected to be after a fall that looked endless.
@@ -308,10 +306,7 @@ impl Run<'_> {
     /// What an earlier solve left, as far as it belongs to rows of this problem. A row that
     /// nobody knows starts at no price, and may have any.
     fn start(&self, program: &Program, warm: &Warm) -> Option<Start> {
-        let known = warm.prices_for(self.problem.rows());
-        if 2 * known.iter().flatten().count() <= known.len() {
-            return None;
-        }
+        let known = warm.prices_for_most(self.problem.rows())?;
         let prices: Vec<f64> = known
             .iter()
             .zip(self.rows)
@@ -322,8 +317,7 @@ impl Run<'_> {
         }
         let n_queries = self.laid.distinct().n_queries();
         let own = warm.own::<Known>().filter(|own| Arc::ptr_eq(&own.laid, self.laid));
-        let same_rows = warm.rows().len() == self.rows.len()
-            && warm.rows().iter().zip(self.problem.rows()).all(|(a, b)| corresponds(a, b));
+        let same_rows = warm.has_rows(self.problem.rows());
         let (basis, keys) = match own {
             Some(own) if same_rows => (own.basis.clone(), own.keys.clone()),
             Some(own) => (Vec::new(), own.keys.clone()),

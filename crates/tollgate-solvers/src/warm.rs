@@ -5,6 +5,9 @@ use std::any::Any;
 
 use tollgate_core::{Problem, Row, WarmState};
 
+/// The error expected of the prices of an earlier solve, relative.
+pub(crate) const WARM_ERROR: f64 = 0.05;
+
 /// Prices with the rows they belong to, inside every [`WarmState`] of this crate.
 ///
 /// ```
@@ -63,17 +66,30 @@ impl Warm {
     /// correspond that limit the same meter over the same scope on the same side,
     /// whatever their capacity; of several the one in the same place, or the first.
     pub fn prices_for(&self, rows: &[Row]) -> Vec<Option<f64>> {
-        let known = |(place, row): (usize, &Row)| {
-            let here = self.rows.get(place).is_some_and(|known| corresponds(known, row));
-            let place = if here {
-                Some(place)
-            } else {
-                self.rows.iter().position(|known| corresponds(known, row))
-            };
-            place.map(|place| self.prices[place])
-        };
-        rows.iter().enumerate().map(known).collect()
+        let known = |at: usize| place(&self.rows, rows, at).map(|place| self.prices[place]);
+        (0..rows.len()).map(known).collect()
     }
+
+    /// The same where most rows have a counterpart: with most of them new, the old prices
+    /// say little about the others.
+    pub(crate) fn prices_for_most(&self, rows: &[Row]) -> Option<Vec<Option<f64>>> {
+        let prices = self.prices_for(rows);
+        (2 * prices.iter().flatten().count() > prices.len()).then_some(prices)
+    }
+
+    /// Whether these rows limit what the known ones do, one by one.
+    pub(crate) fn has_rows(&self, rows: &[Row]) -> bool {
+        self.rows.len() == rows.len() && self.rows.iter().zip(rows).all(|(a, b)| corresponds(a, b))
+    }
+}
+
+/// Which of the `known` rows corresponds to `rows[at]`: that in the same place, or the first.
+pub(crate) fn place(known: &[Row], rows: &[Row], at: usize) -> Option<usize> {
+    let row = &rows[at];
+    if known.get(at).is_some_and(|known| corresponds(known, row)) {
+        return Some(at);
+    }
+    known.iter().position(|known| corresponds(known, row))
 }
 
 /// The prices that a state knows of a problem's rows, 0 for the others.
@@ -88,6 +104,6 @@ pub(crate) fn known_prices(problem: &Problem, state: Option<&WarmState>) -> Vec<
 }
 
 /// Whether two rows limit the same thing.
-pub(crate) fn corresponds(a: &Row, b: &Row) -> bool {
+fn corresponds(a: &Row, b: &Row) -> bool {
     a.meter == b.meter && a.sense == b.sense && a.scope == b.scope
 }

@@ -12,7 +12,7 @@ use tollgate_core::{
     Solver,
 };
 
-use crate::Warm;
+use crate::warm::{Warm, place};
 
 /// One query: a row of readings for each meter of the window, `(n_models,)`.
 #[derive(Clone, Copy, Debug)]
@@ -163,15 +163,8 @@ impl Window {
     /// Other rows, or the same ones with other capacities: prices stay with the rows that
     /// limit the same.
     pub fn set_rows(&mut self, rows: Vec<Row>) {
-        let (old, prices) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.prices));
-        let (old, prices) = old
-            .into_iter()
-            .zip(prices)
-            .filter_map(|(row, price)| price.map(|price| (row, price)))
-            .unzip();
-        let state = Warm::of_prices(old, prices);
-        self.prices = Warm::in_state(&state)
-            .map_or_else(|| vec![None; rows.len()], |warm| warm.prices_for(&rows));
+        let known = |at: usize| place(&self.rows, &rows, at).and_then(|place| self.prices[place]);
+        self.prices = (0..rows.len()).map(known).collect();
         self.rows = rows;
     }
 

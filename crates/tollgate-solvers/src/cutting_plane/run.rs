@@ -10,7 +10,7 @@ use super::vertex::Mixture;
 use super::{CuttingPlane, Known, NAME};
 use crate::dense::dot;
 use crate::dual::{self, Column, Layout, Oracle, Phase, ScaledRow, Sides};
-use crate::warm::{Warm, corresponds};
+use crate::warm::{WARM_ERROR, Warm};
 
 /// The stride between nested samples, and the fewest queries worth sampling.
 const SAMPLE: usize = 8;
@@ -19,8 +19,6 @@ const SAMPLED: usize = 1024;
 const SAMPLE_GAP: f64 = 1e-4;
 /// The error of a sample's prices is this over the root of its size, relative.
 const SAMPLE_ERROR: f64 = 2.0;
-/// The error expected of the prices of an earlier solve, relative.
-const WARM_ERROR: f64 = 0.05;
 /// By how much a side in the way is moved out, and how often.
 const WIDEN: f64 = 8.0;
 const WIDENINGS: i32 = 20;
@@ -66,13 +64,8 @@ impl Run<'_> {
         warm: Option<&Warm>,
     ) -> Start {
         let rows = self.problem.rows();
-        let known = warm.map(|warm| (warm, warm.prices_for(rows)));
-        // With most rows new the old prices say little about the others.
-        let most_known =
-            |prices: &[Option<f64>]| 2 * prices.iter().flatten().count() > prices.len();
-        let Some((warm, prices)) = known.filter(|(_, prices)| most_known(prices)) else {
-            return self.sampled(oracle, layout);
-        };
+        let known = warm.and_then(|warm| Some((warm, warm.prices_for_most(rows)?)));
+        let Some((warm, prices)) = known else { return self.sampled(oracle, layout) };
         let errors = prices.iter().map(|price| price.map(|_| WARM_ERROR)).collect();
         let scaled =
             |(price, row): (Option<f64>, &ScaledRow)| price.unwrap_or(0.0) / row.price_unit;
@@ -80,8 +73,7 @@ impl Run<'_> {
         let columns_hold = |known: &&Known| {
             Arc::ptr_eq(&known.layout, layout)
                 && known.objective == super::objective_bits(self.problem)
-                && warm.rows().len() == rows.len()
-                && warm.rows().iter().zip(rows).all(|(a, b)| corresponds(a, b))
+                && warm.has_rows(rows)
         };
         let columns = match warm.own::<Known>().filter(columns_hold) {
             Some(known) => known.columns.clone(),
@@ -130,11 +122,10 @@ impl Run<'_> {
         if errors.iter().any(Option::is_some) {
             for (row, (&price, error)) in center.iter().zip(&errors).enumerate() {
                 let Some(error) = error else { continue };
-                let width = error * price.max(0.1 * oracle.rows[row].natural_price);
-                sides.floors[row] = (price - width).max(0.0);
-                let most = oracle.rows[row].penalty.unwrap_or(f64::INFINITY);
-                sides.floors[row] = sides.floors[row].min(most);
-                sides.ceilings[row] = (price + width).min(most);
+                let ScaledRow { natural_price, penalty, .. } = &oracle.rows[row];
+                let most = penalty.unwrap_or(f64::INFINITY);
+                (sides.floors[row], sides.ceilings[row]) =
+                    dual::around(price, *error, *natural_price, most);
             }
             oracle.fold(&sides, Phase::Objective);
         }

@@ -23,9 +23,6 @@ pub(crate) struct Layout {
     /// Whose queries these are.
     of: Problem,
     tables: Vec<(Meter, Arc<[f64]>)>,
-    choice: Choice,
-    n_models: usize,
-    n_groups: usize,
     /// Of each block.
     pub(crate) groups: Vec<u32>,
     /// Of each block, `(n_models + 1, n_tables)`; the last model is "declined": zeros.
@@ -45,9 +42,6 @@ impl Layout {
         let tables = used_tables(problem);
         let mut layout = Self {
             of: problem.clone(),
-            choice: problem.choice(),
-            n_models: problem.n_models(),
-            n_groups: problem.n_groups(),
             groups: Vec::new(),
             readings: Vec::new(),
             weights: Vec::new(),
@@ -77,15 +71,15 @@ impl Layout {
 
     /// Appends a block of at most eight queries of one group.
     fn push_block(&mut self, problem: &Problem, queries: &[u32], sums: &mut [Lanes]) {
-        let n_tables = self.n_tables();
+        let (n_models, n_tables) = (self.n_models(), self.n_tables());
         let start = self.readings.len();
         self.readings.resize(start + self.block_len(), [0.0; LANES]);
         let block = &mut self.readings[start..];
         for (slot, (_, table)) in self.tables.iter().enumerate() {
-            let row = |query: u32| &table[query as usize * self.n_models..][..self.n_models];
+            let row = |query: u32| &table[query as usize * n_models..][..n_models];
             if let &[a, b, c, d, e, f, g, h] = queries {
                 let [a, b, c, d, e, f, g, h] = [a, b, c, d, e, f, g, h].map(row);
-                for model in 0..self.n_models {
+                for model in 0..n_models {
                     block[model * n_tables + slot] = [
                         a[model], b[model], c[model], d[model], e[model], f[model], g[model],
                         h[model],
@@ -133,7 +127,6 @@ impl Layout {
             magnitudes: Vec::new(),
             tables: self.tables.clone(),
             of: self.of.clone(),
-            ..*self
         };
         subset.readings.reserve_exact((keep.len().div_ceil(LANES) + 1) * self.block_len());
         let group = |&(block, _): &(u32, u8)| self.groups[block as usize];
@@ -186,7 +179,7 @@ impl Layout {
     }
 
     pub(crate) fn block_len(&self) -> usize {
-        (self.n_models + 1) * self.n_tables()
+        (self.n_models() + 1) * self.n_tables()
     }
 
     /// Readings an option: one a table, and a zero where there is none.
@@ -207,11 +200,11 @@ impl Layout {
     }
 
     pub(crate) fn n_models(&self) -> usize {
-        self.n_models
+        self.of.n_models()
     }
 
     pub(crate) fn n_groups(&self) -> usize {
-        self.n_groups
+        self.of.n_groups()
     }
 
     /// The meter of each slot of an option, in order; the constant one comes last.
@@ -230,7 +223,7 @@ impl Layout {
     fn add_magnitudes(&self, group: u32, weights: &Lanes, start: usize, sums: &mut [Lanes]) {
         let (n_tables, group_len) = (self.n_tables(), self.group_len());
         let sums = &mut sums[group as usize * group_len..][..group_len];
-        let readings = self.readings[start..].chunks_exact(n_tables).take(self.n_models);
+        let readings = self.readings[start..].chunks_exact(n_tables).take(self.n_models());
         for (sums, readings) in sums.chunks_exact_mut(n_tables + 1).zip(readings) {
             for (sum, readings) in sums.iter_mut().zip(readings) {
                 for lane in 0..LANES {
@@ -245,16 +238,16 @@ impl Layout {
 
     /// How many totals or coefficients there are: `(n_groups, n_models + 1, n_slots)`.
     pub(crate) fn n_totals(&self) -> usize {
-        self.n_groups * self.group_len()
+        self.n_groups() * self.group_len()
     }
 
     pub(crate) fn group_len(&self) -> usize {
-        (self.n_models + 1) * (self.n_tables() + 1)
+        (self.n_models() + 1) * (self.n_tables() + 1)
     }
 
     /// The score of declining.
     pub(crate) fn floor(&self) -> f64 {
-        match self.choice {
+        match self.of.choice() {
             Choice::AtMostOne => 0.0,
             Choice::ExactlyOne => f64::NEG_INFINITY,
         }

@@ -70,6 +70,13 @@ impl Sides {
     }
 }
 
+/// The interval of a price that may be wrong by `error`, relative to itself or to a tenth of
+/// what is natural; from 0 to `most`.
+pub(crate) fn around(price: f64, error: f64, natural: f64, most: f64) -> (f64, f64) {
+    let width = error * price.max(0.1 * natural);
+    ((price - width).max(0.0).min(most), (price + width).min(most))
+}
+
 /// A layout restricted to the queries whose choice varies over a box of prices.
 #[derive(Debug)]
 struct Fold {

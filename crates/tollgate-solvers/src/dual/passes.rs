@@ -140,13 +140,13 @@ impl Pass for Undecided<'_> {
             let (mut floor, mut arg) = unserved(layout);
             let models = || coefficients.iter().zip(radius).zip(readings).take(layout.n_models());
             for (model, ((coefficients, radius), readings)) in models().enumerate() {
-                let (score, slack) = interval(readings, coefficients, radius);
+                let (score, slack) = interval(readings, coefficients, radius, 0.0);
                 let worst = std::array::from_fn(|lane| score[lane] - slack[lane]);
                 improve(&mut floor, &mut arg, &worst, model as f64);
             }
             let mut rivals = floor.map(|floor| if layout.floor() >= floor { 1.0 } else { 0.0 });
             for ((coefficients, radius), readings) in models() {
-                let (score, slack) = interval(readings, coefficients, radius);
+                let (score, slack) = interval(readings, coefficients, radius, 0.0);
                 for lane in 0..LANES {
                     let reaches = score[lane] + slack[lane] >= floor[lane];
                     rivals[lane] += if reaches { 1.0 } else { 0.0 };
@@ -223,16 +223,17 @@ fn scores<const T: usize, const S: usize>(readings: &[Lanes; T], coefficients: &
 }
 
 /// The same, and by how much it can move within the radius of the coefficients; with
-/// a little more, for what rounding may do.
+/// `noise` more, and a little for what rounding may do.
 #[inline(always)]
-fn interval<const T: usize, const S: usize>(
+pub(crate) fn interval<const T: usize, const S: usize>(
     readings: &[Lanes; T],
     coefficients: &[f64; S],
     radius: &[f64; S],
+    noise: f64,
 ) -> (Lanes, Lanes) {
     let score = scores(readings, coefficients);
     let reach = |slot: usize| radius[slot] + 1e-14 * coefficients[slot].abs();
-    let mut slack = [reach(T); LANES];
+    let mut slack = [reach(T) + noise; LANES];
     for (slot, readings) in readings.iter().enumerate() {
         for (slack, reading) in slack.iter_mut().zip(readings) {
             *slack += reach(slot) * reading.abs();

@@ -7,9 +7,7 @@ use super::field::{Field, NONE, Sink};
 use super::program::{Program, index};
 use crate::dual::Layout;
 use crate::dual::layout::{LANES, Lanes, PADDING};
-
-/// A relative error of a score that rounding may make.
-const ROUNDING: f64 = 1e-14;
+use crate::dual::passes::interval;
 
 /// What a pass is told.
 #[derive(Debug)]
@@ -139,24 +137,4 @@ impl Gather<'_> {
         debug_assert!(kept.next().is_none(), "every kept query has an ordinal");
         debug_assert!(NONE as usize >= layout.n_models(), "no model has that number");
     }
-}
-
-/// The scores of one option, eight queries abreast, and by how much they can move.
-#[inline(always)]
-fn interval<const T: usize, const S: usize>(
-    readings: &[Lanes; T],
-    coefficients: &[f64; S],
-    reach: &[f64; S],
-    noise: f64,
-) -> (Lanes, Lanes) {
-    let reach = |slot: usize| reach[slot] + ROUNDING * coefficients[slot].abs();
-    let mut score = [coefficients[T]; LANES];
-    let mut slack = [reach(T) + noise; LANES];
-    for (slot, readings) in readings.iter().enumerate() {
-        for lane in 0..LANES {
-            score[lane] += coefficients[slot] * readings[lane];
-            slack[lane] += reach(slot) * readings[lane].abs();
-        }
-    }
-    (score, slack)
 }

@@ -7,7 +7,7 @@ use super::field::{Field, NONE};
 use super::merge::places;
 use super::program::{Program, index};
 use super::walk::{Effort, End, Saved, Start, Walk};
-use crate::dual::{Layout, Sides};
+use crate::dual::{self, Layout, Sides};
 
 /// The stride between nested samples, and the fewest queries worth sampling.
 const SAMPLE: usize = 8;
@@ -127,16 +127,11 @@ impl Search<'_> {
 
 /// A box of prices, so wrong at most.
 pub(super) fn around(program: &Program, prices: &[f64], errors: &[f64]) -> Sides {
-    let width = |((price, natural), error): ((&f64, &f64), &f64)| error * price.max(0.1 * natural);
-    let widths: Vec<f64> = prices.iter().zip(&program.natural).zip(errors).map(width).collect();
-    let both = || prices.iter().zip(&widths);
-    Sides {
-        floors: both().map(|(price, width)| (price - width).max(0.0)).collect(),
-        ceilings: both()
-            .zip(&program.walls)
-            .map(|((price, width), wall)| (price + width).min(*wall))
-            .collect(),
-    }
+    let both = prices.iter().zip(errors).enumerate().map(|(row, (&price, &error))| {
+        dual::around(price, error, program.natural[row], program.walls[row])
+    });
+    let (floors, ceilings) = both.unzip();
+    Sides { floors, ceilings }
 }
 
 /// How many queries use each row, in effect: the square of the sum of their usage over the
