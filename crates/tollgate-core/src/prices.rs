@@ -142,7 +142,7 @@ pub fn dual_bound(problem: &Problem, prices: &[f64]) -> f64 {
 /// The best score of a query's options, at least `floor`.
 fn best_score(problem: &Problem, coefficients: &Coefficients, query: usize, floor: f64) -> f64 {
     let (group, n_models) = (problem.group(query), problem.n_models());
-    let factors = [Meter::Quality, Meter::Cost, Meter::Tokens].map(|meter| {
+    let factors = Meter::TABLED.map(|meter| {
         let readings = problem.table(meter).map_or(&[][..], |table| table);
         // Without a table the meter reads 0.
         let of_query = readings.get(query * n_models..(query + 1) * n_models);

@@ -150,7 +150,7 @@ impl Problem {
     /// The value `v_ij` of an option in the objective, for a weight of one.
     pub fn value(&self, query: usize, model: usize) -> f64 {
         let mut value = self.objective(Meter::One);
-        for meter in [Meter::Quality, Meter::Cost, Meter::Tokens] {
+        for meter in Meter::TABLED {
             let weight = self.objective(meter);
             if weight != 0.0 {
                 value += weight * self.reading(meter, query, model);
@@ -271,7 +271,7 @@ impl Problem {
     }
 
     fn check_tables(&self) -> Result<(), ProblemError> {
-        for meter in [Meter::Quality, Meter::Cost, Meter::Tokens] {
+        for meter in Meter::TABLED {
             let weight = self.objective(meter);
             if !weight.is_finite() {
                 return Err(ProblemError::Objective { meter, got: weight });

@@ -20,8 +20,12 @@ pub enum Meter {
 }
 
 impl Meter {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Quality, Self::Cost, Self::Tokens, Self::One];
+    /// Those that are read from a table.
+    pub const TABLED: [Self; 3] = [Self::Quality, Self::Cost, Self::Tokens];
     /// How many meters there are.
-    pub(crate) const COUNT: usize = 4;
+    pub(crate) const COUNT: usize = Self::ALL.len();
 
     pub(crate) fn index(self) -> usize {
         match self {

@@ -3,7 +3,7 @@
 use divan::{Bencher, black_box};
 use tollgate_core::{Meter, Problem, Row, Scope, Seed, SolveOptions, Solver};
 use tollgate_solvers::CuttingPlane;
-use tollgate_testkit::instances::{routing, split_budgets};
+use tollgate_testkit::instances::{nudged, routing, split_budgets};
 
 const SIZES: [(usize, usize); 4] = [(1_200, 2), (10_000, 11), (11_000, 18), (100_000, 11)];
 
@@ -20,15 +20,6 @@ fn pooled((n_queries, n_models): (usize, usize)) -> Problem {
     let problem = routing(n_queries, n_models, Seed(42));
     let budget = split_budgets(&problem, 2.0).iter().map(|row| row.capacity).sum();
     problem.with_rows(vec![Row::at_most(Meter::Cost, Scope::all(), budget)]).expect("an instance")
-}
-
-/// The same rows, one per cent larger and smaller in turn.
-fn changed(problem: &Problem) -> Problem {
-    let rows = problem.rows().iter().enumerate().map(|(at, row)| {
-        let factor = if at % 2 == 0 { 1.01 } else { 0.99 };
-        Row { capacity: factor * row.capacity, ..row.clone() }
-    });
-    problem.with_rows(rows.collect()).expect("an instance")
 }
 
 #[divan::bench(args = SIZES)]
@@ -48,6 +39,6 @@ fn warm_split_budgets(bencher: Bencher<'_, '_>, size: (usize, usize)) {
     let (problem, options) = (split(size), SolveOptions::default());
     let solver = CuttingPlane::default();
     let warm = solver.solve(&problem, &options, None).expect("solvable").warm;
-    let next = changed(&problem);
+    let next = nudged(&problem);
     bencher.bench_local(|| solver.solve(black_box(&next), &options, warm.as_ref()));
 }

@@ -193,8 +193,7 @@ impl Solver for CuttingPlane {
 
 /// The objective's weights, to be compared bit for bit.
 fn objective_bits(problem: &Problem) -> [u64; 4] {
-    [Meter::Quality, Meter::Cost, Meter::Tokens, Meter::One]
-        .map(|meter| problem.objective(meter).to_bits())
+    Meter::ALL.map(|meter| problem.objective(meter).to_bits())
 }
 
 #[cfg(test)]

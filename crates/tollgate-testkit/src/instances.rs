@@ -77,6 +77,71 @@ pub fn split_budgets(problem: &Problem, fraction: f64) -> Vec<Row> {
     worth.iter().enumerate().map(budget).collect()
 }
 
+/// Two queries and two models, to be solved by hand: query 0 is answered at 0.5 for 1 USD
+/// or 0.9 for 3, query 1 at 0.6 for 1 or 0.7 for 3. Objective: quality.
+///
+/// # Panics
+/// When a row is out of range.
+pub fn two_by_two(choice: Choice, rows: Vec<Row>) -> Problem {
+    Problem::builder(2, 2, choice)
+        .table(Meter::Quality, Arc::from([0.5, 0.9, 0.6, 0.7]))
+        .table(Meter::Cost, Arc::from([1.0, 3.0, 1.0, 3.0]))
+        .objective(Meter::Quality, 1.0)
+        .rows(rows)
+        .build()
+        .expect("two models and rows in range")
+}
+
+/// The same queries under capacities one per cent larger and smaller in turn.
+///
+/// # Panics
+/// Never: a capacity stays finite.
+pub fn nudged(problem: &Problem) -> Problem {
+    let factor = |at: usize| if at.is_multiple_of(2) { 1.01 } else { 0.99 };
+    let rows = problem.rows().iter().enumerate();
+    let rows = rows.map(|(at, row)| Row { capacity: factor(at) * row.capacity, ..row.clone() });
+    problem.with_rows(rows.collect()).expect("as finite as before")
+}
+
+/// The queries of a problem over and over, `n_queries` in all, without its rows. Objective:
+/// quality.
+///
+/// # Panics
+/// When the problem has no quality or no cost table, or no query.
+pub fn repeated(problem: &Problem, n_queries: usize) -> Problem {
+    let table = |meter: Meter| -> Arc<[f64]> {
+        let table = problem.table(meter).expect("a quality and a cost table");
+        table.iter().copied().cycle().take(n_queries * problem.n_models()).collect()
+    };
+    Problem::builder(n_queries, problem.n_models(), problem.choice())
+        .table(Meter::Quality, table(Meter::Quality))
+        .table(Meter::Cost, table(Meter::Cost))
+        .objective(Meter::Quality, 1.0)
+        .build()
+        .expect("the problem's own readings")
+}
+
+/// 2,000 queries of `n_tenants` in turn, with weights 0, 1 and 2, and budgets in layers: 0.2
+/// USD for all, and `step` USD times its number for each tenant, so nothing for the first.
+///
+/// # Panics
+/// When `step` is not finite.
+pub fn tenants(n_tenants: u32, step: f64, seed: Seed) -> Problem {
+    let base = routing(2000, 5, seed);
+    let own =
+        |tenant: u32| Row::at_most(Meter::Cost, Scope::group(tenant), step * f64::from(tenant));
+    let pooled = Row::at_most(Meter::Cost, Scope::all(), 0.2);
+    let mut builder = Problem::builder(2000, 5, Choice::AtMostOne)
+        .objective(Meter::Quality, 1.0)
+        .groups((0..2000).map(|query| query * 7 % n_tenants).collect())
+        .weights((0..2000).map(|query| f64::from(query % 3)).collect())
+        .rows(std::iter::once(pooled).chain((0..n_tenants).map(own)));
+    for meter in [Meter::Quality, Meter::Cost] {
+        builder = builder.table(meter, Arc::clone(base.table(meter).expect("it has both")));
+    }
+    builder.build().expect("budgets are finite")
+}
+
 fn mean_of_five(rng: &mut StreamRng, probability: f64) -> f64 {
     (0..5).map(|_| 0.2 * f64::from(u8::from(rng.uniform() < probability))).sum()
 }

@@ -6,8 +6,6 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tollgate_core::{Choice, Meter, ModelMask, Problem, Row, Scope, Sense};
 
-const METERS: [Meter; 4] = [Meter::Quality, Meter::Cost, Meter::Tokens, Meter::One];
-
 /// Everything about a row but its numbers' units.
 #[derive(Clone, Debug)]
 struct Draft {
@@ -109,7 +107,7 @@ fn draft() -> impl Strategy<Value = Draft> {
 }
 
 fn row(problem: &Problem, draft: &Draft) -> Row {
-    let meter = METERS[draft.meter];
+    let meter = Meter::ALL[draft.meter];
     let models = match draft.mask {
         15 => ModelMask::All,
         mask if mask.is_power_of_two() && (mask.trailing_zeros() as usize) < problem.n_models() => {

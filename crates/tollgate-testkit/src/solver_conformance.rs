@@ -188,7 +188,7 @@ pub fn keeps_its_word_to(problem: &Problem, solution: &Solution, asked: Gap) {
         }
         Status::Infeasible { rows, proof, violation } => {
             assert!(*violation > 0.0 && rows.len() == proof.len(), "{:?}", solution.status);
-            let bound = dual_bound(&without_objective(problem), &spread(problem, rows, proof));
+            let bound = dual_bound(&problem.without_objective(), &spread(problem, rows, proof));
             assert!(bound < 0.0, "the proof proves {bound}");
         }
         _ => {}
@@ -289,13 +289,11 @@ fn same(a: &Solution, b: &Solution) {
     assert_eq!((&a.status, a.iterations, a.passes), (&b.status, b.iterations, b.passes));
 }
 
-const METERS: [Meter; 4] = [Meter::Quality, Meter::Cost, Meter::Tokens, Meter::One];
-
 /// What the objective would come to if nothing cancelled, soft rows' penalties included.
 pub fn magnitude(problem: &Problem) -> f64 {
     let most = |query: usize| {
         let of_meter = |model: usize| {
-            let terms = METERS.map(|meter| {
+            let terms = Meter::ALL.map(|meter| {
                 (problem.objective(meter) * problem.reading(meter, query, model)).abs()
             });
             terms.iter().sum::<f64>()
@@ -319,20 +317,6 @@ fn usage(problem: &Problem, row: &Row) -> f64 {
         problem.weight(query) * readings.fold(0.0, f64::max)
     };
     (0..problem.n_queries()).map(most).sum()
-}
-
-fn without_objective(problem: &Problem) -> Problem {
-    let n_queries = problem.n_queries();
-    let mut builder = Problem::builder(n_queries, problem.n_models(), problem.choice())
-        .rows(problem.rows().iter().cloned())
-        .groups((0..n_queries).map(|query| problem.group(query)).collect())
-        .weights((0..n_queries).map(|query| problem.weight(query)).collect());
-    for meter in [Meter::Quality, Meter::Cost, Meter::Tokens] {
-        if let Some(table) = problem.table(meter) {
-            builder = builder.table(meter, Arc::clone(table));
-        }
-    }
-    builder.build().expect("the problem was accepted")
 }
 
 /// The prices of some rows, 0 for the others.

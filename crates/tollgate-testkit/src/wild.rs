@@ -82,12 +82,11 @@ pub fn problem(bytes: &[u8]) -> Result<Problem, ProblemError> {
     let wild = flags & 1 == 1;
     let choice = if flags & 2 == 2 { Choice::ExactlyOne } else { Choice::AtMostOne };
     let (n_queries, n_models) = (bytes.below(13), 1 + bytes.below(5));
-    let meters = [Meter::Quality, Meter::Cost, Meter::Tokens, Meter::One];
     let mut builder = Problem::builder(n_queries, n_models, choice);
-    for meter in &meters[..3] {
-        builder = builder.table(*meter, bytes.numbers(n_queries * n_models, wild));
+    for meter in Meter::TABLED {
+        builder = builder.table(meter, bytes.numbers(n_queries * n_models, wild));
     }
-    for meter in meters {
+    for meter in Meter::ALL {
         let weight = if bytes.next().is_multiple_of(2) { 0.0 } else { bytes.number(wild) };
         builder = builder.objective(meter, weight);
     }
@@ -113,7 +112,6 @@ pub fn drawn(seed: Seed, round: u64) -> Result<Problem, ProblemError> {
 }
 
 fn row(bytes: &mut Bytes<'_>, n_models: usize, wild: bool) -> Row {
-    let meters = [Meter::Quality, Meter::Cost, Meter::Tokens, Meter::One];
     let models = match bytes.next() % 3 {
         0 => ModelMask::All,
         1 => ModelMask::One(bytes.below(5) % n_models),
@@ -121,7 +119,7 @@ fn row(bytes: &mut Bytes<'_>, n_models: usize, wild: bool) -> Row {
     };
     let group = (bytes.next().is_multiple_of(3)).then(|| u32::from(bytes.next() % 5));
     Row {
-        meter: meters[bytes.below(4)],
+        meter: Meter::ALL[bytes.below(4)],
         scope: Scope { models, group },
         sense: if bytes.next().is_multiple_of(4) { Sense::AtLeast } else { Sense::AtMost },
         capacity: bytes.number(wild),
@@ -132,11 +130,9 @@ fn row(bytes: &mut Bytes<'_>, n_models: usize, wild: bool) -> Row {
 /// Whether the numbers of a problem are of this world.
 fn is_tame(problem: &Problem) -> bool {
     let tame = |value: f64| value == 0.0 || (1e-4..=1e4).contains(&value.abs());
-    let tables = [Meter::Quality, Meter::Cost, Meter::Tokens];
-    let readings = tables.iter().filter_map(|meter| problem.table(*meter));
-    let objective = [Meter::Quality, Meter::Cost, Meter::Tokens, Meter::One];
+    let readings = Meter::TABLED.into_iter().filter_map(|meter| problem.table(meter));
     readings.flat_map(|table| table.iter()).all(|value| tame(*value))
-        && objective.iter().all(|meter| tame(problem.objective(*meter)))
+        && Meter::ALL.iter().all(|meter| tame(problem.objective(*meter)))
         && (0..problem.n_queries()).all(|query| tame(problem.weight(query)))
         && problem.rows().iter().all(|row| tame(row.capacity) && tame(row.penalty.unwrap_or(0.0)))
 }

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use tollgate_core::{Choice, Meter, Problem, Row, Scope, Seed, SolveOptions, Solver, Status};
-use tollgate_testkit::instances::{routing, split_budgets};
+use tollgate_testkit::instances::{repeated, routing, split_budgets, tenants, two_by_two};
 use tollgate_testkit::solver_conformance as conformance;
 
 use super::search::{End, Search};
@@ -13,17 +13,6 @@ fn solve(problem: &Problem) -> Solution {
     let solution = solver.solve(problem, &SolveOptions::default(), None).unwrap();
     conformance::keeps_its_word(problem, &solution);
     solution
-}
-
-/// Query 0: 0.5 for 1 USD or 0.9 for 3; query 1: 0.6 for 1 or 0.7 for 3.
-fn two_by_two(choice: Choice, rows: Vec<Row>) -> Problem {
-    Problem::builder(2, 2, choice)
-        .table(Meter::Quality, Arc::from([0.5, 0.9, 0.6, 0.7]))
-        .table(Meter::Cost, Arc::from([1.0, 3.0, 1.0, 3.0]))
-        .objective(Meter::Quality, 1.0)
-        .rows(rows)
-        .build()
-        .unwrap()
 }
 
 fn close(a: f64, b: f64) {
@@ -185,14 +174,7 @@ fn a_vertex_splits_at_most_a_query_a_row() {
 /// Only a few distinct prompts, so that thousands of queries tie at the right prices.
 #[test]
 fn heavy_ties() {
-    let small = routing(12, 4, Seed(13));
-    let repeat = |meter: Meter| -> Arc<[f64]> { small.table(meter).unwrap().repeat(250).into() };
-    let problem = Problem::builder(3000, 4, Choice::AtMostOne)
-        .table(Meter::Quality, repeat(Meter::Quality))
-        .table(Meter::Cost, repeat(Meter::Cost))
-        .objective(Meter::Quality, 1.0)
-        .build()
-        .unwrap();
+    let problem = repeated(&routing(12, 4, Seed(13)), 3000);
     let problem = problem.with_rows(split_budgets(&problem, 1.0)).unwrap();
     let solution = solve(&problem);
     assert_eq!(solution.status, Status::Optimal);
@@ -202,23 +184,7 @@ fn heavy_ties() {
 /// Tenants with budgets of their own beside a pooled one, weights, and a budget of 0.
 #[test]
 fn layers_of_tenants() {
-    let base = routing(2000, 5, Seed(17));
-    let mut rows = vec![Row::at_most(Meter::Cost, Scope::all(), 0.2)];
-    rows.extend(
-        (0..20).map(|tenant| {
-            Row::at_most(Meter::Cost, Scope::group(tenant), 0.001 * f64::from(tenant))
-        }),
-    );
-    let problem = Problem::builder(2000, 5, Choice::AtMostOne)
-        .table(Meter::Quality, Arc::clone(base.table(Meter::Quality).unwrap()))
-        .table(Meter::Cost, Arc::clone(base.table(Meter::Cost).unwrap()))
-        .objective(Meter::Quality, 1.0)
-        .groups((0..2000).map(|query| query * 7 % 20).collect())
-        .weights((0..2000).map(|query| f64::from(query % 3)).collect())
-        .rows(rows)
-        .build()
-        .unwrap();
-    let solution = solve(&problem);
+    let solution = solve(&tenants(20, 0.001, Seed(17)));
     assert_eq!(solution.status, Status::Optimal);
     let served = solution.primal.unwrap();
     // Tenant 0 has no budget; a query of weight 0 costs nothing and may go anywhere.

@@ -8,8 +8,6 @@ use tollgate_core::{Choice, Meter, Problem};
 
 /// Queries a block.
 pub(crate) const LANES: usize = 8;
-/// The meters that may have a table.
-const TABLED: [Meter; 3] = [Meter::Quality, Meter::Cost, Meter::Tokens];
 /// The query of a lane that pads its block.
 pub(crate) const PADDING: u32 = u32::MAX;
 
@@ -271,7 +269,7 @@ fn used_tables(problem: &Problem) -> Vec<(Meter, Arc<[f64]>)> {
     let used = |meter: &Meter| {
         problem.objective(*meter) != 0.0 || problem.rows().iter().any(|row| row.meter == *meter)
     };
-    TABLED
+    Meter::TABLED
         .into_iter()
         .filter(used)
         .filter_map(|meter| Some((meter, Arc::clone(problem.table(meter)?))))

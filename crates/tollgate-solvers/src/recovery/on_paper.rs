@@ -4,19 +4,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use tollgate_core::{Choice, Meter, Problem, Row, Scope, Seed, SolveOptions, Solver, Status};
+pub(crate) use tollgate_testkit::instances::two_by_two;
 use tollgate_testkit::instances::{routing, split_budgets};
 use tollgate_testkit::solver_conformance as conformance;
-
-/// Query 0: 0.5 for 1 USD or 0.9 for 3; query 1: 0.6 for 1 or 0.7 for 3.
-pub(crate) fn two_by_two(choice: Choice, rows: Vec<Row>) -> Problem {
-    Problem::builder(2, 2, choice)
-        .table(Meter::Quality, Arc::from([0.5, 0.9, 0.6, 0.7]))
-        .table(Meter::Cost, Arc::from([1.0, 3.0, 1.0, 3.0]))
-        .objective(Meter::Quality, 1.0)
-        .rows(rows)
-        .build()
-        .unwrap()
-}
 
 /// The first with a budget of 3 USD. Both cheaply are worth 1.1 for 2, half of query 0's
 /// upgrade 0.2 for 1: the optimum is 1.3, and the price 0.2. `D` is 1.6 at 0 with slope

@@ -93,7 +93,7 @@ proptest! {
         prop_assert_eq!(&check, &rounded.feasibility);
         let simple = problem.choice() == Choice::AtMostOne
             && problem.rows().iter().all(|row| row.sense == Sense::AtMost && row.penalty.is_none());
-        let positive = [Meter::Quality, Meter::Cost, Meter::Tokens]
+        let positive = Meter::TABLED
             .iter()
             .filter_map(|meter| problem.table(*meter))
             .all(|table| table.iter().all(|reading| *reading >= 0.0));

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use tollgate_core::{Choice, Meter, Row, Scope, Seed};
-use tollgate_testkit::instances::{routing, split_budgets};
+use tollgate_testkit::instances::{nudged, repeated, routing, split_budgets, tenants, two_by_two};
 use tollgate_testkit::solver_conformance as conformance;
 
 use super::*;
@@ -20,29 +20,10 @@ fn resolve(problem: &Problem, warm: &Solution) -> Solution {
     solution
 }
 
-/// Query 0: 0.5 for 1 USD or 0.9 for 3; query 1: 0.6 for 1 or 0.7 for 3.
-fn two_by_two(choice: Choice, rows: Vec<Row>) -> Problem {
-    Problem::builder(2, 2, choice)
-        .table(Meter::Quality, Arc::from([0.5, 0.9, 0.6, 0.7]))
-        .table(Meter::Cost, Arc::from([1.0, 3.0, 1.0, 3.0]))
-        .objective(Meter::Quality, 1.0)
-        .rows(rows)
-        .build()
-        .unwrap()
-}
-
 fn budgeted(n_queries: usize, n_models: usize, seed: u64) -> Problem {
     let problem = routing(n_queries, n_models, Seed(seed));
     let rows = split_budgets(&problem, 1.0);
     problem.with_rows(rows).unwrap()
-}
-
-/// One per cent more and less in turn.
-fn changed(problem: &Problem) -> Problem {
-    let factor = |at: usize| if at.is_multiple_of(2) { 1.01 } else { 0.99 };
-    let rows = problem.rows().iter().enumerate();
-    let rows = rows.map(|(at, row)| Row { capacity: factor(at) * row.capacity, ..row.clone() });
-    problem.with_rows(rows.collect()).unwrap()
 }
 
 fn close(a: f64, b: f64) {
@@ -179,17 +160,10 @@ fn forty_budgets() {
 
 /// A dozen queries, copied.
 fn copies(n_queries: usize, weights: Option<Arc<[f64]>>) -> Problem {
-    let small = routing(12, 4, Seed(13));
-    let repeat =
-        |meter: Meter| -> Arc<[f64]> { small.table(meter).unwrap().repeat(n_queries / 12).into() };
-    let mut builder = Problem::builder(n_queries, 4, Choice::AtMostOne)
-        .table(Meter::Quality, repeat(Meter::Quality))
-        .table(Meter::Cost, repeat(Meter::Cost))
-        .objective(Meter::Quality, 1.0);
+    let mut problem = repeated(&routing(12, 4, Seed(13)), n_queries);
     if let Some(weights) = weights {
-        builder = builder.weights(weights);
+        problem = problem.with_weights(weights).unwrap();
     }
-    let problem = builder.build().unwrap();
     let rows = split_budgets(&problem, 1.0);
     problem.with_rows(rows).unwrap()
 }
@@ -211,7 +185,7 @@ fn heavy_ties() {
             assert!(solution.primal.as_ref().unwrap().n_fractional() <= 4);
         }
         assert!(merged.passes <= 3, "{} passes", merged.passes);
-        let next = changed(&problem);
+        let next = nudged(&problem);
         let warm = resolve(&next, &merged);
         let fresh = solve(&next).primal_value;
         assert!((warm.primal_value - fresh).abs() <= 2e-9 * fresh);
@@ -300,23 +274,7 @@ fn scales_apart() {
 /// Tenants with budgets of their own beside a pooled one, weights, and a budget of 0.
 #[test]
 fn layers_of_tenants() {
-    let base = routing(2000, 5, Seed(18));
-    let mut rows = vec![Row::at_most(Meter::Cost, Scope::all(), 0.2)];
-    rows.extend(
-        (0..100).map(|tenant| {
-            Row::at_most(Meter::Cost, Scope::group(tenant), 0.0002 * f64::from(tenant))
-        }),
-    );
-    let problem = Problem::builder(2000, 5, Choice::AtMostOne)
-        .table(Meter::Quality, Arc::clone(base.table(Meter::Quality).unwrap()))
-        .table(Meter::Cost, Arc::clone(base.table(Meter::Cost).unwrap()))
-        .objective(Meter::Quality, 1.0)
-        .groups((0..2000).map(|query| query * 7 % 100).collect())
-        .weights((0..2000).map(|query| f64::from(query % 3)).collect())
-        .rows(rows)
-        .build()
-        .unwrap();
-    let solution = solve(&problem);
+    let solution = solve(&tenants(100, 0.0002, Seed(18)));
     assert_eq!(solution.status, Status::Optimal);
     let served = solution.primal.unwrap();
     // Tenant 0 has no budget; a query of weight 0 costs nothing and may go anywhere.
@@ -333,7 +291,7 @@ fn warm_is_cheaper() {
     let again = resolve(&problem, &cold);
     assert_eq!(again.iterations, 0);
     assert_eq!(again.prices, cold.prices);
-    let next = changed(&problem);
+    let next = nudged(&problem);
     let warm = resolve(&next, &cold);
     let fresh = solve(&next);
     assert!((warm.primal_value - fresh.primal_value).abs() <= 2e-9 * fresh.primal_value);

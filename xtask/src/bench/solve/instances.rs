@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use tollgate::core::{Choice, Meter, Problem, Row, Scope, Seed};
-use tollgate_testkit::instances::{routing, split_budgets};
+use tollgate::core::{Meter, Problem, Row, Scope, Seed};
+use tollgate_testkit::instances::{nudged, repeated, routing, split_budgets};
 
 /// The models and rows of an instance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,7 +48,7 @@ impl fmt::Display for Shape {
 pub(super) struct Instance {
     pub(super) shape: Shape,
     pub(super) problem: Problem,
-    /// Every other capacity one per cent larger, the others one smaller.
+    /// Capacities one per cent larger and smaller in turn.
     pub(super) changed: Problem,
 }
 
@@ -60,7 +59,7 @@ impl Instance {
     pub(super) fn new(shape: Shape, n_queries: usize, seed: u64) -> Result<Self> {
         let models = if let Shape::Split(models) = shape { models } else { 11 };
         let base = match shape {
-            Shape::Ties => repeated(&routing(DISTINCT, models, Seed(seed)), n_queries)?,
+            Shape::Ties => repeated(&routing(DISTINCT, models, Seed(seed)), n_queries),
             _ => routing(n_queries, models, Seed(seed)),
         };
         let mut rows = split_budgets(&base, 1.0);
@@ -68,24 +67,8 @@ impl Instance {
             let capacity = 2.0 * rows.iter().map(|row| row.capacity).sum::<f64>();
             rows = vec![Row::at_most(Meter::Cost, Scope::all(), capacity)];
         }
-        let problem = base.with_rows(rows.clone())?;
-        for (at, row) in rows.iter_mut().enumerate() {
-            row.capacity *= if at % 2 == 0 { 0.99 } else { 1.01 };
-        }
-        let changed = base.with_rows(rows)?;
+        let problem = base.with_rows(rows)?;
+        let changed = nudged(&problem);
         Ok(Self { shape, problem, changed })
     }
-}
-
-/// The queries of a small problem over and over.
-fn repeated(base: &Problem, n_queries: usize) -> Result<Problem> {
-    let table = |meter: Meter| -> Arc<[f64]> {
-        let table = base.table(meter).map_or(&[][..], |table| table);
-        table.iter().copied().cycle().take(n_queries * base.n_models()).collect()
-    };
-    Ok(Problem::builder(n_queries, base.n_models(), Choice::AtMostOne)
-        .table(Meter::Quality, table(Meter::Quality))
-        .table(Meter::Cost, table(Meter::Cost))
-        .objective(Meter::Quality, 1.0)
-        .build()?)
 }

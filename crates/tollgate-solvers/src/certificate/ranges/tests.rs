@@ -1,7 +1,5 @@
-use std::sync::Arc;
-
 use tollgate_core::{Meter, Row, Scope, Seed, SolveOptions, Solver, dual_bound};
-use tollgate_testkit::instances::{routing, split_budgets};
+use tollgate_testkit::instances::{routing, split_budgets, two_by_two};
 
 use super::*;
 use crate::CuttingPlane;
@@ -14,16 +12,11 @@ fn solve_exactly(problem: &Problem) -> Solution {
 /// (both cheap) and 4 (query 0 upgraded) a dollar buys 0.2.
 #[test]
 fn a_range_on_paper() {
-    let problem = Problem::builder(2, 2, Choice::AtMostOne)
-        .table(Meter::Quality, Arc::from([0.5, 0.9, 0.6, 0.7]))
-        .table(Meter::Cost, Arc::from([1.0, 3.0, 1.0, 3.0]))
-        .objective(Meter::Quality, 1.0)
-        .rows([
-            Row::at_most(Meter::Cost, Scope::all(), 3.0),
-            Row::at_most(Meter::One, Scope::all(), 2.5),
-        ])
-        .build()
-        .unwrap();
+    let rows = vec![
+        Row::at_most(Meter::Cost, Scope::all(), 3.0),
+        Row::at_most(Meter::One, Scope::all(), 2.5),
+    ];
+    let problem = two_by_two(Choice::AtMostOne, rows);
     let ranges = capacity_ranges(&problem, &solve_exactly(&problem)).unwrap();
     assert!((ranges[0].low - 2.0).abs() < 1e-9 && (ranges[0].high - 4.0).abs() < 1e-9);
     // Two queries are counted, and nobody minds more room.
