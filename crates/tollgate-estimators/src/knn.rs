@@ -393,6 +393,20 @@ impl KnnEstimator {
         }
     }
 
+    /// Finds the neighbors of a query and hands them on.
+    fn one(
+        &self,
+        query: Query<'_>,
+        scratch: &mut Scratch,
+        estimate: impl FnOnce(Near<'_>),
+    ) -> Result<(), EstimateError> {
+        self.index.nearest_into(query, self.k, &self.labels.sets, None, scratch)?;
+        let mut work = std::mem::take(&mut scratch.floats);
+        estimate(Near { query: query.embedding, own: None, scratch, work: &mut work });
+        scratch.floats = work;
+        Ok(())
+    }
+
     /// Whether a mean may lie beyond the labels.
     fn extrapolates(&self) -> bool {
         self.weigher.weighting() == Weighting::Linear
@@ -440,14 +454,7 @@ impl Estimator for KnnEstimator {
         scratch: &mut Scratch,
         mut out: EstimatesMut<'_>,
     ) -> Result<(), EstimateError> {
-        self.index.nearest_into(query, self.k, &self.labels.sets, None, scratch)?;
-        let mut work = std::mem::take(&mut scratch.floats);
-        self.average(
-            Near { query: query.embedding, own: None, scratch, work: &mut work },
-            &mut out,
-        );
-        scratch.floats = work;
-        Ok(())
+        self.one(query, scratch, |near| self.average(near, &mut out))
     }
 
     fn estimate_batch(

@@ -22,7 +22,7 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
 /// As [`dot`], of `f64` vectors; the same on every machine too, but rounded.
 pub(crate) fn dot_f64(a: &[f64], b: &[f64]) -> f64 {
     debug_assert_eq!(a.len(), b.len());
-    Arch::new().dispatch(Wide { a, b })
+    Arch::new().dispatch(Exact { a, b })
 }
 
 /// A fast dot product in `f32`, within the bound of [`dot_f32_error`].
@@ -91,13 +91,13 @@ fn by_halves<S: Simd>(simd: S, mut registers: [S::f32s; F32_LANES]) -> f32 {
     sums[0]
 }
 
-/// [`dot`], for each instruction set.
-struct Exact<'a> {
-    a: &'a [f32],
-    b: &'a [f32],
+/// [`dot`] and [`dot_f64`], for each instruction set.
+struct Exact<'a, T> {
+    a: &'a [T],
+    b: &'a [T],
 }
 
-impl WithSimd for Exact<'_> {
+impl<T: Copy + Into<f64>> WithSimd for Exact<'_, T> {
     type Output = f64;
 
     #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
@@ -108,38 +108,11 @@ impl WithSimd for Exact<'_> {
         let mut sums = [0.0; LANES];
         for (x, y) in a_chunks.iter().zip(b_chunks) {
             for lane in 0..LANES {
-                sums[lane] += f64::from(x[lane]) * f64::from(y[lane]);
+                sums[lane] += x[lane].into() * y[lane].into();
             }
         }
         for (sum, (&x, &y)) in sums.iter_mut().zip(a_tail.iter().zip(b_tail)) {
-            *sum += f64::from(x) * f64::from(y);
-        }
-        pairwise(sums)
-    }
-}
-
-/// [`dot_f64`], likewise.
-struct Wide<'a> {
-    a: &'a [f64],
-    b: &'a [f64],
-}
-
-impl WithSimd for Wide<'_> {
-    type Output = f64;
-
-    #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> f64 {
-        let (a_chunks, a_tail) = self.a.as_chunks::<LANES>();
-        let (b_chunks, b_tail) = self.b.as_chunks::<LANES>();
-        let mut sums = [0.0; LANES];
-        for (x, y) in a_chunks.iter().zip(b_chunks) {
-            for lane in 0..LANES {
-                sums[lane] += x[lane] * y[lane];
-            }
-        }
-        for (sum, (x, y)) in sums.iter_mut().zip(a_tail.iter().zip(b_tail)) {
-            *sum += x * y;
+            *sum += x.into() * y.into();
         }
         pairwise(sums)
     }

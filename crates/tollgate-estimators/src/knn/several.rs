@@ -123,13 +123,7 @@ impl Estimator for Several {
         scratch: &mut Scratch,
         mut out: EstimatesMut<'_>,
     ) -> Result<(), EstimateError> {
-        let KnnEstimator { index, labels, k, .. } = &self.widest;
-        index.nearest_into(query, *k, &labels.sets, None, scratch)?;
-        let mut work = std::mem::take(&mut scratch.floats);
-        let near = Near { query: query.embedding, own: None, scratch, work: &mut work };
-        self.blend(near, &mut out);
-        scratch.floats = work;
-        Ok(())
+        self.widest.one(query, scratch, |near| self.blend(near, &mut out))
     }
 
     fn estimate_batch(
