@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tollgate::core::{
-    Arrival, BudgetView, Budgets, EstimateTable, Models, Policy, PriceUpdate, Pricer, Prices,
-    Progress, Ranking, RunSetup, Seed, SolveOptions, Solver, Status, dual_bound,
+    Arrival, BudgetView, Budgets, EstimateTable, Horizon, Models, Policy, PriceUpdate, Pricer,
+    Prices, Progress, Ranking, RunSetup, Seed, SolveOptions, Solver, Status, dual_bound,
 };
 use tollgate::policies::{PrefixObjective, PrefixPricesConfig};
 use tollgate::presets;
@@ -37,6 +37,7 @@ impl Recorded {
     fn arrival(&self, index: usize) -> Arrival<'_> {
         Arrival {
             index: index as u64,
+            time: 0.0,
             group: 0,
             estimates: self.estimates.row(index),
             must_serve: false,
@@ -48,7 +49,7 @@ impl Recorded {
         RunSetup {
             models: &self.models,
             budgets: &self.budgets,
-            horizon: Some(self.port.n_stream as u64),
+            horizon: Horizon::Arrivals(self.port.n_stream as u64),
             history: None,
             seed: Seed(self.port.seed),
         }
@@ -71,7 +72,13 @@ impl Recorded {
 
     fn before(&self, pricer: &mut dyn Pricer, index: usize) -> PriceUpdate {
         let (arrival, budgets) = (self.arrival(index), self.view());
-        pricer.before(&Progress { arrival: &arrival, budgets: &budgets }).unwrap()
+        pricer
+            .before(&Progress {
+                arrival: &arrival,
+                budgets: &budgets,
+                cost_ratios: &[1.0; 32][..arrival.estimates.cost.len()],
+            })
+            .unwrap()
     }
 }
 

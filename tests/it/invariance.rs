@@ -52,7 +52,7 @@ fn scenario(seed: u64) -> Scenario {
 }
 
 fn outcomes(scenario: &Scenario, policy: &dyn Policy) -> Vec<Outcome> {
-    replay(scenario, policy, scenario.knn5(), None).unwrap().outcomes
+    replay(scenario.stream(), policy, scenario.knn5(), None).unwrap().outcomes
 }
 
 fn differing(ours: &[Outcome], theirs: &[Outcome]) -> usize {

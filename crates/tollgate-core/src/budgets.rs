@@ -1,6 +1,32 @@
 //! The rows that are known before traffic starts, and what is left of them.
 
+use std::sync::Arc;
+
 use crate::{Estimates, Meter, ModelMask, ProblemError, Row, Scope, Sense};
+
+/// When a row's capacity comes anew: a budget by the day.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Refill {
+    /// The length of a window, in seconds, `> 0`. Windows begin at 0.
+    pub every: f64,
+    /// Whether what one window leaves is added to the next; else it lapses.
+    pub carry_over: bool,
+}
+
+impl Refill {
+    /// The window that a moment is in, counted from 0.
+    pub fn window(&self, now: f64) -> u64 {
+        // Times before 0, and no time at all, are in the first window.
+        let window = (now / self.every).floor().max(0.0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count, cut at the ends of its range"
+        )]
+        let window = window as u64;
+        window
+    }
+}
 
 /// The capacities of a run: `<=` rows on what is consumed (cost, tokens, queries).
 ///
@@ -11,6 +37,10 @@ pub struct Budgets {
     rows: Vec<Row>,
     n_models: usize,
     n_groups: usize,
+    /// By row; `None` where the capacity is for the whole run.
+    refills: Vec<Option<Refill>>,
+    /// Tokens for a USD of each model's answers.
+    tokens_per_usd: Option<Arc<[f64]>>,
     /// Rows that touch option `(group, model)`:
     /// `touching[offsets[group * n_models + model]..]`.
     offsets: Vec<usize>,
@@ -56,7 +86,60 @@ impl Budgets {
                 offsets.push(touching.len());
             }
         }
-        Ok(Self { rows, n_models, n_groups, offsets, touching })
+        let refills = vec![None; rows.len()];
+        Ok(Self { rows, n_models, n_groups, refills, tokens_per_usd: None, offsets, touching })
+    }
+
+    /// The capacity of one row comes anew in every window; until then it was for the whole run.
+    ///
+    /// # Errors
+    /// [`ProblemError`] when there is no such row, or a window has no length.
+    pub fn refilled(mut self, row: usize, refill: Refill) -> Result<Self, ProblemError> {
+        if row >= self.rows.len() {
+            return Err(ProblemError::NoRow { row, n_rows: self.rows.len() });
+        }
+        if !(refill.every > 0.0 && refill.every.is_finite()) {
+            return Err(ProblemError::Window { row, got: refill.every });
+        }
+        self.refills[row] = Some(refill);
+        Ok(self)
+    }
+
+    /// How many tokens each model reads and writes for a USD, from its price list, shape
+    /// `(n_models,)`: what a row on tokens counts an answer as.
+    ///
+    /// # Errors
+    /// [`ProblemError`] when there is not one a model, or one is negative or not finite.
+    pub fn with_tokens_per_usd(mut self, rates: Arc<[f64]>) -> Result<Self, ProblemError> {
+        let (what, expected, got) = ("token rates", self.n_models, rates.len());
+        if got != expected {
+            return Err(ProblemError::Length { what, expected, got });
+        }
+        if let Some(model) = rates.iter().position(|rate| !(*rate >= 0.0 && rate.is_finite())) {
+            return Err(ProblemError::TokenRate { model, got: rates[model] });
+        }
+        self.tokens_per_usd = Some(rates);
+        Ok(self)
+    }
+
+    /// When the capacity of each row comes anew, by row.
+    pub fn refills(&self) -> &[Option<Refill>] {
+        &self.refills
+    }
+
+    /// Tokens for a USD of each model's answers, where somebody has said so.
+    pub fn tokens_per_usd(&self) -> Option<&Arc<[f64]>> {
+        self.tokens_per_usd.as_ref()
+    }
+
+    /// What a meter is expected to read of sending a query to `model`: one where it is a
+    /// count, tokens by the model's rate, and 1 where there is none.
+    pub fn amount(&self, meter: Meter, model: usize, estimates: &Estimates<'_>) -> f64 {
+        match (estimates.meter(meter), meter, &self.tokens_per_usd) {
+            (Some(readings), ..) => readings[model],
+            (None, Meter::Tokens, Some(rates)) => estimates.cost[model] * rates[model],
+            (None, ..) => 1.0,
+        }
     }
 
     /// One budget in USD for each model.
@@ -142,7 +225,7 @@ impl BudgetView<'_> {
     pub fn fits(&self, group: u32, model: usize, estimates: &Estimates<'_>) -> bool {
         self.budgets.touching(group, model).iter().all(|&row| {
             let row = row as usize;
-            let amount = estimates.meter(self.budgets.rows[row].meter).map_or(1.0, |m| m[model]);
+            let amount = self.budgets.amount(self.budgets.rows[row].meter, model, estimates);
             amount <= self.remaining[row]
         })
     }

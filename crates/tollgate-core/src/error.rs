@@ -186,6 +186,30 @@ pub enum ProblemError {
         /// How many there are.
         n_groups: usize,
     },
+    /// A row that is not there.
+    #[error("there is no row {row}, there are {n_rows}")]
+    NoRow {
+        /// The row.
+        row: usize,
+        /// How many there are.
+        n_rows: usize,
+    },
+    /// A window without a length.
+    #[error("the windows of row {row} must be finite and > 0 seconds long, got {got}")]
+    Window {
+        /// The row.
+        row: usize,
+        /// The length.
+        got: f64,
+    },
+    /// A token rate out of range.
+    #[error("the tokens per USD of model {model} must be finite and >= 0, got {got}")]
+    TokenRate {
+        /// The model.
+        model: usize,
+        /// The rate.
+        got: f64,
+    },
     /// A row that can't be a budget.
     #[error("row {row} is not a budget: budgets are `<=` rows on cost, tokens or queries")]
     NotABudget {

@@ -15,7 +15,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::money::INTEGERS;
-use crate::{Budgets, LedgerError, Meter, PicoUsd, Row};
+use crate::{Budgets, LedgerError, Meter, MoneyError, PicoUsd, Row};
 
 /// What one query consumes, besides being one query.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -56,6 +56,8 @@ pub struct AccountState {
     pub overrun: u64,
     /// Sum of the estimates of everything picked, lost picks included.
     pub estimated: u64,
+    /// The window that the limit is for, counted from 0; 0 where it is for the whole run.
+    pub window: u64,
 }
 
 impl AccountState {
@@ -77,6 +79,8 @@ struct Shared {
     budgets: Budgets,
     /// Units of the integer accounts per unit of the row, by row.
     scales: Vec<f64>,
+    /// What each row's window adds, in the account's unit.
+    limits: Vec<u64>,
     accounts: Mutex<Vec<AccountState>>,
 }
 
@@ -101,13 +105,13 @@ impl Ledger {
     /// [`LedgerError::Limit`] when a capacity does not fit the ledger's integers.
     pub fn open(budgets: Budgets) -> Result<Self, LedgerError> {
         let scales: Vec<f64> = budgets.rows().iter().map(units_per).collect();
-        let limits = budgets.rows().iter().zip(&scales).enumerate();
-        let accounts = limits
-            .map(|(index, (row, scale))| {
-                Ok(AccountState { limit: limit(index, row, *scale)?, ..AccountState::default() })
-            })
+        let rows = budgets.rows().iter().zip(&scales).enumerate();
+        let limits: Vec<u64> = rows
+            .map(|(index, (row, scale))| limit(index, row, *scale))
             .collect::<Result<_, LedgerError>>()?;
-        Ok(Self { shared: Arc::new(Shared { budgets, scales, accounts: Mutex::new(accounts) }) })
+        let opened = |&limit| AccountState { limit, ..AccountState::default() };
+        let accounts = Mutex::new(limits.iter().map(opened).collect());
+        Ok(Self { shared: Arc::new(Shared { budgets, scales, limits, accounts }) })
     }
 
     /// The rows that the accounts stand for.
@@ -130,7 +134,55 @@ impl Ledger {
             accounts[row].reserved += bound.of(meter);
         }
         drop(accounts);
-        Some(Reservation { shared: Some(Arc::clone(&self.shared)), group, model, bound })
+        let shared = Some(Arc::clone(&self.shared));
+        Some(Reservation { shared, group, model, bound, estimate: 0.0 })
+    }
+
+    /// What an answer of `model` for `usd` consumes: the money, and the tokens that it stands
+    /// for by the budgets' rates, rounded up.
+    ///
+    /// # Errors
+    /// [`MoneyError`] when `usd` is not an amount of money.
+    pub fn amounts(&self, model: usize, usd: f64) -> Result<Amounts, MoneyError> {
+        let cost = PicoUsd::from_usd(usd)?;
+        let rate = self.shared.budgets.tokens_per_usd().map_or(0.0, |rates| rates[model]);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a product of two numbers >= 0, cut at the end of the range"
+        )]
+        let tokens = (usd * rate).ceil() as u64;
+        Ok(Amounts { cost, tokens })
+    }
+
+    /// Opens the windows that have begun by `now`, in seconds since the start: what a window
+    /// leaves lapses or is carried over, as its [`Refill`](crate::Refill) says. What is
+    /// reserved stays reserved, so at no moment is `spent + reserved` above the limit.
+    ///
+    /// Does nothing where no row is refilled, and for a moment before the latest.
+    pub fn advance(&self, now: f64) {
+        let refills = self.shared.budgets.refills();
+        if refills.iter().all(Option::is_none) {
+            return;
+        }
+        let mut accounts = self.shared.lock();
+        let rows = accounts.iter_mut().zip(refills).zip(&self.shared.limits);
+        for ((account, refill), &capacity) in rows {
+            let Some(refill) = refill else { continue };
+            let window = refill.window(now);
+            let begun = window.saturating_sub(account.window);
+            if begun == 0 {
+                continue;
+            }
+            account.window = window;
+            if refill.carry_over {
+                account.limit = account.limit.saturating_add(capacity.saturating_mul(begun));
+            } else {
+                let used = account.spent + account.reserved;
+                account.limit = used.saturating_add(capacity);
+                account.estimated = used;
+            }
+        }
     }
 
     /// Books the estimate of a pick, whether it will be served or lost.
@@ -179,12 +231,25 @@ pub struct Reservation {
     group: u32,
     model: usize,
     bound: Amounts,
+    /// In USD.
+    estimate: f64,
 }
 
 impl Reservation {
     /// The model it is for.
     pub fn model(&self) -> usize {
         self.model
+    }
+
+    /// Notes what the answer was expected to cost, in USD, for whoever settles it.
+    pub fn expecting(mut self, usd: f64) -> Self {
+        self.estimate = usd;
+        self
+    }
+
+    /// What the answer was expected to cost, in USD; 0 where nobody has said so.
+    pub fn estimate(&self) -> f64 {
+        self.estimate
     }
 
     /// What is held.

@@ -33,11 +33,13 @@
 //! hash order. Randomness comes in as a [`Seed`].
 
 mod budgets;
+mod cost_ratios;
 mod decision;
 mod error;
 mod estimates;
 mod estimator;
 mod history;
+mod horizon;
 mod ledger;
 mod model;
 mod money;
@@ -49,7 +51,8 @@ mod rounding;
 mod row;
 mod solver;
 
-pub use budgets::{BudgetView, Budgets};
+pub use budgets::{BudgetView, Budgets, Refill};
+pub use cost_ratios::CostRatios;
 pub use decision::{Decision, Explanation, Outcome};
 pub use error::{
     BoxError, EstimateError, FitError, HistoryError, LedgerError, ModelsError, MoneyError,
@@ -58,6 +61,7 @@ pub use error::{
 pub use estimates::{EstimateTable, Estimates, EstimatesMut};
 pub use estimator::{Estimator, Fit, Scratch};
 pub use history::{History, Queries, Query};
+pub use horizon::Horizon;
 pub use ledger::{AccountState, Amounts, Ledger, Reservation, Settlement};
 pub use model::{ModelId, Models};
 pub use money::PicoUsd;

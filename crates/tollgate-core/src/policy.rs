@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::{
-    BudgetView, Budgets, EstimateTable, Estimates, Explanation, Models, PolicyError, Prices,
-    Problem, Purpose, Seed, Solution, SolveError, SolveOptions, Solver, StreamRng, WarmState,
+    BudgetView, Budgets, EstimateTable, Estimates, Explanation, Horizon, Models, PolicyError,
+    Prices, Problem, Purpose, Seed, Solution, SolveError, SolveOptions, Solver, StreamRng,
+    WarmState,
 };
 
 /// Ranks the models for a query. Pure: prices and budgets come in, a ranking goes out.
@@ -16,6 +17,12 @@ pub trait Policy: fmt::Debug + Send + Sync {
 
     /// Whether [`pricer`](Self::pricer) needs [`RunSetup::history`].
     fn needs_history(&self) -> bool {
+        false
+    }
+
+    /// Whether it wants expected costs corrected by what answers have really cost so far:
+    /// see [`CostRatios`](crate::CostRatios). Off by default, as in the papers.
+    fn corrects_costs(&self) -> bool {
         false
     }
 
@@ -75,6 +82,8 @@ pub trait Policy: fmt::Debug + Send + Sync {
 pub struct Arrival<'a> {
     /// Its position in the stream, from 0.
     pub index: u64,
+    /// When it arrived, in seconds since the start of the run; 0 where nobody keeps time.
+    pub time: f64,
     /// Its group (a tenant, a window); 0 where there is but one.
     pub group: u32,
     /// What is expected of each model; every slice has shape `(n_models,)`.
@@ -160,8 +169,8 @@ pub struct RunSetup<'a> {
     pub models: &'a Models,
     /// The budgets.
     pub budgets: &'a Budgets,
-    /// How many arrivals there will be, where that is known.
-    pub horizon: Option<u64>,
+    /// How long the budgets have to last.
+    pub horizon: Horizon,
     /// Held-out estimates of the history, where some policy asked for them.
     pub history: Option<&'a EstimateTable>,
     /// The seed of the run.
@@ -180,6 +189,10 @@ pub trait Pricer: fmt::Debug + Send {
     /// Turns what the solver found into prices.
     fn install(&mut self, solution: Solution) -> Prices;
 
+    /// The run turns out to be of another length than it was announced. Has no default:
+    /// a price source that forgot to listen would go on pacing for the wrong end.
+    fn announce(&mut self, horizon: Horizon);
+
     /// Learns what a decision came to. May come late, out of order, or never.
     fn observe(&mut self, feedback: &Feedback) {
         let _ = feedback;
@@ -193,6 +206,9 @@ pub struct Progress<'a> {
     pub arrival: &'a Arrival<'a>,
     /// What is left of the budgets.
     pub budgets: &'a BudgetView<'a>,
+    /// By what the costs of `arrival` have been multiplied, shape `(n_models,)`; those of
+    /// the history have not. All ones where nobody corrects.
+    pub cost_ratios: &'a [f64],
 }
 
 /// What a pricer wants done.

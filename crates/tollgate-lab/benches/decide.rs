@@ -87,6 +87,7 @@ fn decide(bencher: Bencher<'_, '_>, guard: Guard) {
             };
             let arrival = Arrival {
                 index: index as u64,
+                time: 0.0,
                 group: 0,
                 estimates: estimates.row(index),
                 must_serve: false,

@@ -53,6 +53,26 @@ pub enum LabError {
     /// A solve that broke down.
     #[error(transparent)]
     Solve(#[from] SolveError),
+    /// Parts of a stream that do not fit each other.
+    #[error("{expected} {what} expected, got {got}")]
+    Shape {
+        /// Of what there are too many or too few.
+        what: &'static str,
+        /// How many there should be.
+        expected: usize,
+        /// How many there are.
+        got: usize,
+    },
+    /// A time that runs backwards.
+    #[error("arrival {arrival} comes at {got} s, after one at {last} s")]
+    Time {
+        /// The arrival.
+        arrival: usize,
+        /// Its time.
+        got: f64,
+        /// The latest time before it.
+        last: f64,
+    },
     /// An option out of range.
     #[error("`{name}` must be {rule}, got {got}")]
     Option {
@@ -241,7 +261,7 @@ impl Experiment {
         let solver = presets::default_solver();
         let oracles = ORACLES
             .iter()
-            .map(|oracle| oracle.run(&scenario, solver.as_ref()))
+            .map(|oracle| oracle.run(scenario.stream(), scenario.knn5(), solver.as_ref()))
             .collect::<Result<Vec<_>, _>>()?;
         done("oracles");
         let approximate = oracles[0].metrics.performance;
@@ -288,10 +308,11 @@ impl Estimated {
     ) -> Result<Replay, LabError> {
         let policy = composition.policy.as_ref();
         let Some(recipe) = &composition.estimator else {
-            return replay(scenario, policy, scenario.knn5(), None);
+            return replay(scenario.stream(), policy, scenario.knn5(), None);
         };
         let estimates = self.of(scenario, recipe.as_ref(), policy.needs_history())?;
-        let mut run = replay(scenario, policy, &estimates.stream, estimates.history.as_deref())?;
+        let stream = scenario.stream();
+        let mut run = replay(stream, policy, &estimates.stream, estimates.history.as_deref())?;
         run.timings.estimate_us = estimates.micros;
         Ok(run)
     }

@@ -13,6 +13,7 @@ mod replay;
 pub mod report;
 mod scenario;
 mod stats;
+mod stream;
 
 pub use experiment::{Cell, Choice, Entrant, Experiment, LabError, Observer, Report, Silent};
 pub use metrics::{Metrics, Timings};
@@ -21,4 +22,5 @@ pub use order::{Order, OrderNameError};
 pub use replay::{Replay, replay};
 pub use scenario::{BudgetLayout, Options, Scenario, Subset};
 pub use stats::{Interval, mean_interval, paired_difference};
+pub use stream::Stream;
 pub use tollgate::registry::Composition;

@@ -14,11 +14,11 @@
 use std::sync::Arc;
 
 use tollgate::core::{
-    Amounts, Assignment, Choice, Ledger, Meter, PicoUsd, Problem, Solution, SolveOptions, Solver,
+    Assignment, Choice, EstimateTable, Ledger, Meter, Problem, Solution, SolveOptions, Solver,
     Status,
 };
 
-use crate::{LabError, Metrics, Scenario};
+use crate::{LabError, Metrics, Stream};
 
 /// Which future an oracle sees.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,25 +49,28 @@ pub struct OracleResult {
 }
 
 impl Oracle {
-    /// Solves and executes.
+    /// Solves and executes. `estimates` has one row an arrival: what the approximate optimum
+    /// sees.
     ///
     /// # Errors
     /// [`LabError`] where the solve breaks down or does not reach its gap.
-    pub fn run(self, scenario: &Scenario, solver: &dyn Solver) -> Result<OracleResult, LabError> {
+    pub fn run(
+        self,
+        stream: &Stream,
+        estimates: &EstimateTable,
+        solver: &dyn Solver,
+    ) -> Result<OracleResult, LabError> {
         let solution = match self {
             Self::ApproximateOptimum => {
-                let estimates = scenario.knn5();
-                solve(scenario, estimates.quality(), estimates.cost(), solver)?
+                solve(stream, estimates.quality(), estimates.cost(), solver)?
             }
-            Self::Optimum => {
-                solve(scenario, scenario.true_quality(), scenario.true_cost(), solver)?
-            }
+            Self::Optimum => solve(stream, stream.true_quality(), stream.true_cost(), solver)?,
         };
         let lp_bound = solution.dual_bound;
         let primal = solution
             .primal
             .ok_or(LabError::Oracle { oracle: self.name(), status: solution.status })?;
-        Ok(OracleResult { metrics: realize(scenario, &primal.round())?, lp_bound })
+        Ok(OracleResult { metrics: realize(stream, &primal.round())?, lp_bound })
     }
 }
 
@@ -75,21 +78,22 @@ impl Oracle {
 ///
 /// # Errors
 /// As [`Oracle::run`].
-pub fn lp_bound(scenario: &Scenario, solver: &dyn Solver) -> Result<f64, LabError> {
-    Ok(solve(scenario, scenario.true_quality(), scenario.true_cost(), solver)?.dual_bound)
+pub fn lp_bound(stream: &Stream, solver: &dyn Solver) -> Result<f64, LabError> {
+    Ok(solve(stream, stream.true_quality(), stream.true_cost(), solver)?.dual_bound)
 }
 
 fn solve(
-    scenario: &Scenario,
+    stream: &Stream,
     quality: &Arc<[f64]>,
     cost: &Arc<[f64]>,
     solver: &dyn Solver,
 ) -> Result<Solution, LabError> {
-    let problem = Problem::builder(scenario.len(), scenario.models().len(), Choice::AtMostOne)
+    let problem = Problem::builder(stream.len(), stream.models().len(), Choice::AtMostOne)
         .table(Meter::Quality, Arc::clone(quality))
         .table(Meter::Cost, Arc::clone(cost))
         .objective(Meter::Quality, 1.0)
-        .rows(scenario.budgets().rows().iter().cloned())
+        .groups((0..stream.len()).map(|arrival| stream.group(arrival)).collect())
+        .rows(stream.budgets().rows().iter().cloned())
         .build()?;
     let solution = solver.solve(&problem, &SolveOptions::default(), None)?;
     match solution.status {
@@ -102,17 +106,17 @@ fn solve(
 ///
 /// # Errors
 /// [`LabError`] when a true cost is not an amount of money.
-pub fn realize(scenario: &Scenario, assignment: &Assignment) -> Result<Metrics, LabError> {
-    let ledger = Ledger::open(scenario.budgets().clone())?;
+pub fn realize(stream: &Stream, assignment: &Assignment) -> Result<Metrics, LabError> {
+    let ledger = Ledger::open(stream.budgets().clone())?;
     let mut metrics = Metrics::default();
     for (index, pick) in assignment.iter().enumerate() {
         let Some(model) = pick.map(|model| model as usize) else {
             metrics.declined += 1;
             continue;
         };
-        let (quality, cost) = scenario.truth(index, model);
-        let real = Amounts::cost(PicoUsd::from_usd(cost)?);
-        match ledger.reserve(0, model, real) {
+        let (quality, cost) = stream.truth(index, model);
+        let real = ledger.amounts(model, cost)?;
+        match ledger.reserve(stream.group(index), model, real) {
             None => metrics.lost += 1,
             Some(reservation) => {
                 reservation.settle(real);

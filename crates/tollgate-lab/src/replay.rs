@@ -11,12 +11,13 @@
 use std::time::{Duration, Instant};
 
 use tollgate::core::{
-    Amounts, Arrival, BudgetView, EstimateTable, Feedback, Ledger, MoneyError, Outcome, PicoUsd,
-    Policy, PolicyError, PriceUpdate, Pricer, Prices, Progress, Ranking, RunSetup, Status,
+    Arrival, BudgetView, CostRatios, EstimateTable, Estimates, EstimatesMut, Feedback, Ledger,
+    MoneyError, Outcome, Policy, PolicyError, PriceUpdate, Pricer, Prices, Progress, Ranking,
+    RunSetup, Status,
 };
 use tracing::{debug, debug_span, info_span, warn};
 
-use crate::{LabError, Metrics, Scenario, Timings};
+use crate::{LabError, Metrics, Stream, Timings};
 
 /// What one replay came to.
 #[derive(Clone, Debug)]
@@ -33,25 +34,25 @@ pub struct Replay {
     pub ledger: Ledger,
 }
 
-/// Replays a scenario through a policy. `estimates` has one row an arrival, in arrival
+/// Replays a stream through a policy. `estimates` has one row an arrival, in arrival
 /// order; `history` are the held-out estimates that a history-priced policy needs.
 ///
 /// # Errors
 /// [`LabError`] where the policy can't start or a solve breaks down.
 pub fn replay(
-    scenario: &Scenario,
+    stream: &Stream,
     policy: &dyn Policy,
     estimates: &EstimateTable,
     history: Option<&EstimateTable>,
 ) -> Result<Replay, LabError> {
-    let span = info_span!("replay", policy = policy.name(), arrivals = scenario.len());
+    let span = info_span!("replay", policy = policy.name(), arrivals = stream.len());
     let _entered = span.enter();
-    let mut run = Run::start(scenario, policy, estimates, history)?;
+    let mut run = Run::start(stream, policy, estimates, history)?;
     let start = Instant::now();
     let batch = policy.batch_size();
     let mut from = 0;
-    while from < scenario.len() {
-        let to = (from + batch).min(scenario.len());
+    while from < stream.len() {
+        let to = (from + batch).min(stream.len());
         run.step(from, to)?;
         from = to;
     }
@@ -60,7 +61,7 @@ pub fn replay(
 }
 
 struct Run<'a> {
-    scenario: &'a Scenario,
+    stream: &'a Stream,
     policy: &'a dyn Policy,
     estimates: &'a EstimateTable,
     ledger: Ledger,
@@ -69,6 +70,9 @@ struct Run<'a> {
     rankings: Vec<Ranking>,
     remaining: Vec<f64>,
     remaining_estimated: Vec<f64>,
+    ratios: CostRatios,
+    /// The estimates of a batch with their costs corrected, where the policy wants that.
+    corrected: Option<EstimateTable>,
     metrics: Metrics,
     timings: Timings,
     solving: Duration,
@@ -77,70 +81,99 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn start(
-        scenario: &'a Scenario,
+        stream: &'a Stream,
         policy: &'a dyn Policy,
         estimates: &'a EstimateTable,
         history: Option<&EstimateTable>,
     ) -> Result<Self, LabError> {
         let pricer = policy.pricer(&RunSetup {
-            models: scenario.models(),
-            budgets: scenario.budgets(),
-            horizon: Some(scenario.len() as u64),
+            models: stream.models(),
+            budgets: stream.budgets(),
+            horizon: stream.horizon(),
             history,
-            seed: scenario.seed(),
+            seed: stream.seed(),
         })?;
+        let (n_models, batch) = (stream.models().len(), policy.batch_size().min(stream.len()));
         Ok(Self {
-            scenario,
+            stream,
             policy,
             estimates,
-            ledger: Ledger::open(scenario.budgets().clone())?,
+            ledger: Ledger::open(stream.budgets().clone())?,
             pricer,
             prices: Prices::unset(),
-            rankings: vec![Ranking::default(); policy.batch_size().min(scenario.len())],
+            rankings: vec![Ranking::default(); batch],
             remaining: Vec::new(),
             remaining_estimated: Vec::new(),
+            ratios: CostRatios::new(n_models),
+            corrected: policy.corrects_costs().then(|| EstimateTable::zeros(batch, n_models)),
             metrics: Metrics::default(),
-            timings: Timings { arrivals: scenario.len() as u64, ..Timings::default() },
+            timings: Timings { arrivals: stream.len() as u64, ..Timings::default() },
             solving: Duration::ZERO,
-            outcomes: Vec::with_capacity(scenario.len()),
+            outcomes: Vec::with_capacity(stream.len()),
         })
     }
 
     /// Prices, ranks and commits the arrivals `from..to`.
     fn step(&mut self, from: usize, to: usize) -> Result<(), LabError> {
+        self.correct(from, to);
+        self.ledger.advance(self.stream.time(from));
         self.ledger.remaining_into(&mut self.remaining, &mut self.remaining_estimated);
         let budgets = BudgetView {
-            budgets: self.scenario.budgets(),
+            budgets: self.stream.budgets(),
             remaining: &self.remaining,
             remaining_estimated: &self.remaining_estimated,
         };
         for index in from..to {
             let Some(pricer) = &mut self.pricer else { break };
-            let arrival = arrival(self.scenario, self.estimates, index);
-            let update = pricer.before(&Progress { arrival: &arrival, budgets: &budgets })?;
+            let estimates = row(self.estimates, self.corrected.as_ref(), index, from);
+            let arrival = arrival(self.stream, estimates, index);
+            if let Some(horizon) = self.stream.news(index) {
+                pricer.announce(horizon);
+            }
+            let update = {
+                let cost_ratios = self.ratios.ratios();
+                pricer.before(&Progress { arrival: &arrival, budgets: &budgets, cost_ratios })?
+            };
             let Self { prices, timings, solving, .. } = self;
             reprice(update, pricer.as_mut(), prices, timings, solving)?;
         }
         if to - from == 1 {
-            let arrival = arrival(self.scenario, self.estimates, from);
+            let estimates = row(self.estimates, self.corrected.as_ref(), from, from);
+            let arrival = arrival(self.stream, estimates, from);
             self.policy.rank(&arrival, &self.prices, &budgets, &mut self.rankings[0])?;
         } else {
-            let (scenario, estimates) = (self.scenario, self.estimates);
+            let (stream, estimates, corrected) = (self.stream, self.estimates, &self.corrected);
+            let row = |index| row(estimates, corrected.as_ref(), index, from);
             let arrivals: Vec<Arrival<'_>> =
-                (from..to).map(|index| arrival(scenario, estimates, index)).collect();
+                (from..to).map(|index| arrival(stream, row(index), index)).collect();
             let rankings = &mut self.rankings[..to - from];
             self.policy.rank_batch(&arrivals, &self.prices, &budgets, rankings)?;
         }
         for index in from..to {
-            let outcome = self.commit(index, index - from)?;
+            let outcome = self.commit(index, from)?;
             self.outcomes.push(outcome);
         }
         Ok(())
     }
 
+    /// Copies the estimates of the arrivals `from..to` and corrects their costs, where the
+    /// policy wants that.
+    fn correct(&mut self, from: usize, to: usize) {
+        let Some(corrected) = &mut self.corrected else { return };
+        let (ratios, estimates) = (&self.ratios, self.estimates);
+        let n_models = estimates.n_models();
+        corrected.fill(|mut out| {
+            for index in from..to {
+                let mut out = out.rows(n_models, index - from, index - from + 1);
+                copy(&estimates.row(index), &mut out);
+                ratios.correct(&mut out);
+            }
+        });
+    }
+
     /// Checks the true cost of the pick once.
-    fn commit(&mut self, index: usize, slot: usize) -> Result<Outcome, MoneyError> {
-        let ranking = &self.rankings[slot];
+    fn commit(&mut self, index: usize, from: usize) -> Result<Outcome, MoneyError> {
+        let ranking = &self.rankings[index - from];
         let Some(pick) = ranking.best() else {
             if ranking.is_unaffordable() {
                 self.metrics.unaffordable += 1;
@@ -150,11 +183,13 @@ impl<'a> Run<'a> {
             return Ok(Outcome::Declined);
         };
         let model = pick.model;
-        let estimate = PicoUsd::from_usd(self.estimates.row(index).cost[model])?;
-        self.ledger.expect(0, model, Amounts::cost(estimate));
-        let (quality, cost) = self.scenario.truth(index, model);
-        let real = Amounts::cost(PicoUsd::from_usd(cost)?);
-        let Some(reservation) = self.ledger.reserve(0, model, real) else {
+        let expected = row(self.estimates, self.corrected.as_ref(), index, from).cost[model];
+        let estimate = self.ledger.amounts(model, expected)?;
+        let group = self.stream.group(index);
+        self.ledger.expect(group, model, estimate);
+        let (quality, cost) = self.stream.truth(index, model);
+        let real = self.ledger.amounts(model, cost)?;
+        let Some(reservation) = self.ledger.reserve(group, model, real) else {
             self.metrics.lost += 1;
             return Ok(Outcome::Lost(model));
         };
@@ -162,6 +197,7 @@ impl<'a> Run<'a> {
         self.metrics.served += 1;
         self.metrics.performance += quality;
         self.metrics.cost += cost;
+        self.ratios.observe(model, self.estimates.row(index).cost[model], cost);
         if let Some(pricer) = &mut self.pricer {
             let arrival = index as u64;
             pricer.observe(&Feedback { arrival, model, cost, quality: Some(quality) });
@@ -182,13 +218,31 @@ impl<'a> Run<'a> {
     }
 }
 
-fn arrival<'a>(scenario: &Scenario, estimates: &'a EstimateTable, index: usize) -> Arrival<'a> {
+/// What the policy is told of an arrival in a batch that begins with `from`.
+fn row<'a>(
+    estimates: &'a EstimateTable,
+    corrected: Option<&'a EstimateTable>,
+    index: usize,
+    from: usize,
+) -> Estimates<'a> {
+    corrected.map_or_else(|| estimates.row(index), |corrected| corrected.row(index - from))
+}
+
+fn copy(from: &Estimates<'_>, to: &mut EstimatesMut<'_>) {
+    to.quality.copy_from_slice(from.quality);
+    to.quality_se.copy_from_slice(from.quality_se);
+    to.cost.copy_from_slice(from.cost);
+    to.cost_se.copy_from_slice(from.cost_se);
+}
+
+fn arrival<'a>(stream: &Stream, estimates: Estimates<'a>, index: usize) -> Arrival<'a> {
     Arrival {
         index: index as u64,
-        group: 0,
-        estimates: estimates.row(index),
+        time: stream.time(index),
+        group: stream.group(index),
+        estimates,
         must_serve: false,
-        seed: scenario.seed(),
+        seed: stream.seed(),
     }
 }
 

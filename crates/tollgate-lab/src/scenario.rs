@@ -12,7 +12,7 @@ use tollgate::estimators::KnnConfig;
 use tollgate::policies::BudgetSplit;
 use tracing::{Span, debug_span};
 
-use crate::{LabError, Order};
+use crate::{LabError, Order, Stream};
 
 /// How an experiment cuts a table into runs.
 #[derive(Clone, Debug)]
@@ -81,15 +81,11 @@ pub struct Subset {
 /// estimates of five exact neighbors.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    models: Models,
-    seed: Seed,
+    stream: Stream,
     /// Rows of the table, in arrival order.
     rows: Vec<usize>,
     history: History,
     embeddings: Vec<f32>,
-    true_quality: Arc<[f64]>,
-    true_cost: Arc<[f64]>,
-    budgets: Budgets,
     knn5: EstimateTable,
 }
 
@@ -113,33 +109,31 @@ impl Scenario {
         let true_quality = pick(table.quality(), table.models().len(), &rows);
         let true_cost = pick(table.cost(), table.models().len(), &rows);
         let budgets = budgets(table, &true_cost, options, seed)?;
-        Ok(Self {
-            models: table.models().clone(),
-            seed,
-            history,
-            embeddings: embeddings_of(table, &rows),
-            true_quality: true_quality.into(),
-            true_cost: true_cost.into(),
-            budgets,
-            knn5,
-            rows,
-        })
+        let (quality, cost) = (true_quality.into(), true_cost.into());
+        let stream = Stream::new(table.models().clone(), quality, cost, budgets, seed)?;
+        let embeddings = embeddings_of(table, &rows);
+        Ok(Self { stream, rows, history, embeddings, knn5 })
+    }
+
+    /// What is replayed.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
     }
 
     /// How many arrivals.
     #[expect(clippy::len_without_is_empty, reason = "a split has at least one arrival")]
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.stream.len()
     }
 
     /// The models.
     pub fn models(&self) -> &Models {
-        &self.models
+        self.stream.models()
     }
 
     /// The seed of the run.
     pub fn seed(&self) -> Seed {
-        self.seed
+        self.stream.seed()
     }
 
     /// The rows of the table, in arrival order.
@@ -154,23 +148,22 @@ impl Scenario {
 
     /// The budgets.
     pub fn budgets(&self) -> &Budgets {
-        &self.budgets
+        self.stream.budgets()
     }
 
     /// The true score and cost (USD) of an option.
     pub fn truth(&self, arrival: usize, model: usize) -> (f64, f64) {
-        let at = arrival * self.models.len() + model;
-        (self.true_quality[at], self.true_cost[at])
+        self.stream.truth(arrival, model)
     }
 
     /// True scores, row-major `(len, n_models)`.
     pub fn true_quality(&self) -> &Arc<[f64]> {
-        &self.true_quality
+        self.stream.true_quality()
     }
 
     /// True costs in USD, row-major `(len, n_models)`.
     pub fn true_cost(&self) -> &Arc<[f64]> {
-        &self.true_cost
+        self.stream.true_cost()
     }
 
     /// The means of five exact neighbors: what RP is defined on.
@@ -200,7 +193,7 @@ impl Scenario {
 
     /// A recipe fitted to the history.
     pub(crate) fn fit(&self, recipe: &dyn Fit) -> Result<Box<dyn Estimator>, LabError> {
-        Ok(self.fit_span(recipe).in_scope(|| recipe.fit(&self.history, self.seed))?)
+        Ok(self.fit_span(recipe).in_scope(|| recipe.fit(&self.history, self.seed()))?)
     }
 
     /// The same, with the held-out estimates of the history.
@@ -208,7 +201,7 @@ impl Scenario {
         &self,
         recipe: &dyn Fit,
     ) -> Result<(Box<dyn Estimator>, EstimateTable), LabError> {
-        let fit = || recipe.fit_and_hold_out(&self.history, self.seed);
+        let fit = || recipe.fit_and_hold_out(&self.history, self.seed());
         Ok(self.fit_span(recipe).in_scope(fit)?)
     }
 

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use tollgate_core::{
-    Arrival, BudgetView, Budgets, Choice, Estimates, Meter, Models, Policy, Prices, Primal,
-    Problem, Ranking, RunSetup, Seed, Sense, Solution, SolveError, SolveOptions, Solver, Status,
-    WarmState, dual_bound,
+    Arrival, BudgetView, Budgets, Choice, Estimates, Horizon, Meter, Models, Policy, Prices,
+    Primal, Problem, Ranking, RunSetup, Seed, Sense, Solution, SolveError, SolveOptions, Solver,
+    Status, WarmState, dual_bound,
 };
 
 /// Answers every problem with the prices it was given and the best whole assignment, found
@@ -171,7 +171,7 @@ impl Left {
     }
 
     /// A run of `horizon` arrivals, without a history.
-    pub(crate) fn setup<'a>(&'a self, models: &'a Models, horizon: Option<u64>) -> RunSetup<'a> {
+    pub(crate) fn setup<'a>(&'a self, models: &'a Models, horizon: Horizon) -> RunSetup<'a> {
         RunSetup { models, budgets: &self.budgets, horizon, history: None, seed: Seed(5) }
     }
 }
@@ -184,7 +184,7 @@ pub(crate) fn models(n: usize) -> Models {
 /// Arrival `index` with these expectations, and no errors.
 pub(crate) fn arrival<'a>(index: u64, quality: &'a [f64], cost: &'a [f64]) -> Arrival<'a> {
     let estimates = Estimates { quality, quality_se: &[], cost, cost_se: &[] };
-    Arrival { index, group: 0, estimates, must_serve: false, seed: Seed(5) }
+    Arrival { index, time: index as f64, group: 0, estimates, must_serve: false, seed: Seed(5) }
 }
 
 /// The ranked models with their scores, best first, and whether it is empty for want of

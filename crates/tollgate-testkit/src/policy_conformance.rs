@@ -6,8 +6,9 @@
 use std::thread;
 
 use tollgate_core::{
-    Arrival, BudgetView, Budgets, EstimateTable, Feedback, Meter, Models, Policy, PolicyError,
-    PriceUpdate, Pricer, Prices, Progress, Purpose, Ranking, Row, RunSetup, Scope, Seed,
+    Arrival, BudgetView, Budgets, EstimateTable, Feedback, Horizon, Meter, Models, Policy,
+    PolicyError, PriceUpdate, Pricer, Prices, Progress, Purpose, Ranking, Row, RunSetup, Scope,
+    Seed,
 };
 
 const SEED: Seed = Seed(29);
@@ -96,6 +97,7 @@ impl Case {
     fn arrival(&self, index: usize) -> Arrival<'_> {
         Arrival {
             index: index as u64,
+            time: index as f64,
             group: 0,
             estimates: self.stream.row(index),
             must_serve: false,
@@ -189,7 +191,7 @@ fn prices_of(
     let pricer = policy.pricer(&RunSetup {
         models: &models,
         budgets: &case.budgets,
-        horizon: Some(ARRIVALS as u64),
+        horizon: Horizon::Arrivals(ARRIVALS as u64),
         history: policy.needs_history().then_some(&case.history),
         seed: SEED,
     });
@@ -222,7 +224,11 @@ fn step(
 ) {
     let budgets = case.view();
     let arrival = case.arrival(index);
-    match pricer.before(&Progress { arrival: &arrival, budgets: &budgets }).expect(context) {
+    // The last model costs a fifth more than expected.
+    let mut cost_ratios = vec![1.0; case.n_models];
+    cost_ratios[case.n_models - 1] = 1.2;
+    let progress = Progress { arrival: &arrival, budgets: &budgets, cost_ratios: &cost_ratios };
+    match pricer.before(&progress).expect(context) {
         PriceUpdate::Keep => {}
         PriceUpdate::Install(new) => *prices = new,
         PriceUpdate::Solve(request) => {

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use thiserror::Error;
 use tollgate_core::{
-    Amounts, Arrival, BudgetView, Decision, EstimateError, EstimateTable, Estimates, Estimator,
-    Explanation, Feedback, FitError, History, Ledger, Models, MoneyError, Outcome, PicoUsd, Policy,
-    PolicyError, PriceUpdate, Pricer, Prices, Progress, Query, Ranking, Reservation, Scratch, Seed,
-    Settlement,
+    Arrival, BudgetView, CostRatios, Decision, EstimateError, EstimateTable, Estimates, Estimator,
+    Explanation, Feedback, FitError, History, Horizon, Ledger, Models, MoneyError, Outcome,
+    PicoUsd, Policy, PolicyError, PriceUpdate, Pricer, Prices, Progress, Query, Ranking,
+    Reservation, Scratch, Seed, Settlement,
 };
 use tracing::debug_span;
 
@@ -32,6 +32,8 @@ pub struct Router {
     ledger: Ledger,
     seed: Seed,
     declines: bool,
+    /// The ratios of a router that does not correct.
+    as_expected: Arc<CostRatios>,
     run: Mutex<Run>,
     /// Buffers that no request is using right now.
     buffers: Mutex<Vec<Buffers>>,
@@ -44,12 +46,20 @@ struct Buffers {
     estimates: EstimateTable,
 }
 
+/// What one request is decided by.
+struct Snapshot<'a> {
+    estimator: &'a Arc<dyn Estimator>,
+    ratios: &'a Arc<CostRatios>,
+}
+
 /// What changes from arrival to arrival.
 #[derive(Debug)]
 struct Run {
     arrivals: u64,
     /// Shared with the decisions that were made by them.
     prices: Arc<Prices>,
+    /// As well.
+    ratios: Arc<CostRatios>,
     pricer: Option<Box<dyn Pricer>>,
     ranking: Ranking,
     remaining: Vec<f64>,
@@ -62,6 +72,7 @@ struct Run {
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     embedding: &'a [f32],
+    time: f64,
     group: u32,
     bounds: Option<&'a [f64]>,
 }
@@ -69,7 +80,15 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// A prompt by its embedding, of the history's dimension.
     pub fn new(embedding: &'a [f32]) -> Self {
-        Self { embedding, group: 0, bounds: None }
+        Self { embedding, time: 0.0, group: 0, bounds: None }
+    }
+
+    /// When it came in, in seconds since the start of the run, never before an earlier one.
+    /// Default 0, which is all that a router without deadlines and windows needs.
+    #[must_use]
+    pub fn at(mut self, seconds: f64) -> Self {
+        self.time = seconds;
+        self
     }
 
     /// The query group (a tenant) it belongs to. Default 0.
@@ -99,6 +118,7 @@ pub struct Routed {
     pub reservation: Option<Reservation>,
     /// What was in force.
     prices: Arc<Prices>,
+    ratios: Arc<CostRatios>,
     estimator: Arc<dyn Estimator>,
 }
 
@@ -195,8 +215,9 @@ impl Router {
     /// nothing affordable, is an [`Outcome`].
     pub fn route(&self, request: &Request<'_>) -> Result<Routed, RouteError> {
         let estimator = self.estimator();
-        self.with_estimates(request, &*estimator, |estimates| {
-            self.decide(request, &estimator, estimates)
+        let ratios = self.policy.corrects_costs().then(|| Arc::clone(&lock(&self.run).ratios));
+        self.with_estimates(request, &*estimator, ratios.as_deref(), |estimates| {
+            self.decide(request, &estimator, ratios.as_ref(), estimates)
         })
     }
 
@@ -222,7 +243,8 @@ impl Router {
                 return Ok(Explanation::leaf("nothing worth trying is affordable", 0.0));
             }
         };
-        self.with_estimates(request, &*routed.estimator, |estimates| {
+        let ratios = Some(&*routed.ratios);
+        self.with_estimates(request, &*routed.estimator, ratios, |estimates| {
             if by_need {
                 let why = "must be served: the cheapest that is affordable, USD held";
                 return Ok(Explanation::leaf(why, bound(request, &estimates, model)));
@@ -232,11 +254,13 @@ impl Router {
         })
     }
 
-    /// Checks a request and estimates it.
+    /// Checks a request and estimates it, with its costs corrected where there is something
+    /// to correct them by.
     fn with_estimates<T>(
         &self,
         request: &Request<'_>,
         estimator: &dyn Estimator,
+        ratios: Option<&CostRatios>,
         work: impl FnOnce(Estimates<'_>) -> Result<T, RouteError>,
     ) -> Result<T, RouteError> {
         let n_models = self.models().len();
@@ -245,7 +269,13 @@ impl Router {
         let Buffers { scratch, estimates } = &mut buffers;
         let query = Query { embedding: request.embedding };
         let answer = estimates
-            .fill(|out| estimator.estimate_into(query, scratch, out))
+            .fill(|mut out| {
+                estimator.estimate_into(query, scratch, out.reborrow())?;
+                if let Some(ratios) = ratios {
+                    ratios.correct(&mut out);
+                }
+                Ok::<(), EstimateError>(())
+            })
             .map_err(RouteError::from)
             .and_then(|()| work(estimates.row(0)));
         lock(&self.buffers).push(buffers);
@@ -258,29 +288,35 @@ impl Router {
         index: u64,
         estimates: Estimates<'a>,
     ) -> Arrival<'a> {
-        let (group, must_serve) = (request.group, !self.declines);
-        Arrival { index, group, estimates, must_serve, seed: self.seed }
+        let (time, group, must_serve) = (request.time, request.group, !self.declines);
+        Arrival { index, time, group, estimates, must_serve, seed: self.seed }
     }
 
     fn decide(
         &self,
         request: &Request<'_>,
         estimator: &Arc<dyn Estimator>,
+        ratios: Option<&Arc<CostRatios>>,
         estimates: Estimates<'_>,
     ) -> Result<Routed, RouteError> {
         let mut guard = lock(&self.run);
         let run = &mut *guard;
         let arrival = self.arrival(request, run.arrivals, estimates);
         run.arrivals += 1;
+        self.ledger.advance(arrival.time);
         self.ledger.remaining_into(&mut run.remaining, &mut run.remaining_estimated);
         let view = BudgetView {
             budgets: self.ledger.budgets(),
             remaining: &run.remaining,
             remaining_estimated: &run.remaining_estimated,
         };
-        reprice(&mut run.pricer, &mut run.prices, &Progress { arrival: &arrival, budgets: &view })?;
+        // Whoever does not correct is told so: all ones.
+        let ratios = Arc::clone(ratios.unwrap_or(&self.as_expected));
+        let cost_ratios = ratios.ratios();
+        let progress = Progress { arrival: &arrival, budgets: &view, cost_ratios };
+        reprice(&mut run.pricer, &mut run.prices, &progress)?;
         self.policy.rank(&arrival, &run.prices, &view, &mut run.ranking)?;
-        self.commit(request, estimator, &arrival, run)
+        self.commit(request, &Snapshot { estimator, ratios: &ratios }, &arrival, run)
     }
 
     /// Replaces what was held by what the answer really cost, in USD.
@@ -289,7 +325,10 @@ impl Router {
     /// [`MoneyError`] when `cost` is not an amount of money; the reservation is then
     /// released.
     pub fn settle(&self, reservation: Reservation, cost: f64) -> Result<Settlement, MoneyError> {
-        let real = Amounts::cost(PicoUsd::from_usd(cost)?);
+        let model = reservation.model();
+        let real = self.ledger.amounts(model, cost)?;
+        let estimated = reservation.estimate();
+        Arc::make_mut(&mut lock(&self.run).ratios).observe(model, estimated, cost);
         Ok(reservation.settle(real))
     }
 
@@ -300,22 +339,30 @@ impl Router {
         }
     }
 
+    /// Tells the price source that the budgets have to last for longer, or shorter, than was
+    /// said when the router was built.
+    pub fn announce(&self, horizon: Horizon) {
+        if let Some(pricer) = &mut lock(&self.run).pricer {
+            pricer.announce(horizon);
+        }
+    }
+
     /// Reserves moving down the ranking.
     fn commit(
         &self,
         request: &Request<'_>,
-        estimator: &Arc<dyn Estimator>,
+        snapshot: &Snapshot<'_>,
         arrival: &Arrival<'_>,
         run: &mut Run,
     ) -> Result<Routed, RouteError> {
         let routed = |outcome, score, by_need, reservation| {
             let decision = Decision { arrival: arrival.index, outcome, score, by_need };
-            let (prices, estimator) = (Arc::clone(&run.prices), Arc::clone(estimator));
-            Routed { decision, reservation, prices, estimator }
+            let (estimator, ratios) = (Arc::clone(snapshot.estimator), Arc::clone(snapshot.ratios));
+            Routed { decision, reservation, prices: Arc::clone(&run.prices), ratios, estimator }
         };
         for entry in run.ranking.entries() {
             let bound = bound(request, &arrival.estimates, entry.model);
-            if let Some(held) = self.hold(arrival, entry.model, bound)? {
+            if let Some(held) = self.hold(arrival, snapshot.ratios, entry.model, bound)? {
                 return Ok(routed(Outcome::Served(entry.model), entry.score, false, Some(held)));
             }
         }
@@ -323,7 +370,7 @@ impl Router {
             // Whatever the policy thinks of the others, money is left for one of them.
             cheapest_first(request, &arrival.estimates, &mut run.cheapest);
             for &(bound, model) in &run.cheapest {
-                if let Some(held) = self.hold(arrival, model, bound)? {
+                if let Some(held) = self.hold(arrival, snapshot.ratios, model, bound)? {
                     return Ok(routed(Outcome::Served(model), 0.0, true, Some(held)));
                 }
             }
@@ -337,12 +384,17 @@ impl Router {
     fn hold(
         &self,
         arrival: &Arrival<'_>,
+        ratios: &CostRatios,
         model: usize,
         bound: f64,
     ) -> Result<Option<Reservation>, MoneyError> {
-        let bound = Amounts::cost(PicoUsd::from_usd(bound)?);
-        let estimate = Amounts::cost(PicoUsd::from_usd(arrival.estimates.cost[model])?);
+        let bound = self.ledger.amounts(model, bound)?;
+        let expected = arrival.estimates.cost[model];
+        let estimate = self.ledger.amounts(model, expected)?;
         let reservation = self.ledger.reserve(arrival.group, model, bound);
+        // The ratios learn from what the estimator said.
+        let said = expected / ratios.ratios()[model];
+        let reservation = reservation.map(|held| held.expecting(said));
         if reservation.is_some() {
             self.ledger.expect(arrival.group, model, estimate);
         }

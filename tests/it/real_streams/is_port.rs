@@ -145,7 +145,8 @@ fn decisions(recording: &Recording, run: &PortRun) {
     let config = PrefixPricesConfig { prices: Some(run.gamma.clone()), ..recording.config(run) };
     let policy = presets::port_reference(config, presets::default_solver()).unwrap();
     let policy = Scripted::new(script, Arc::new(policy));
-    let replayed = replay(&recording.scenario, &policy, recording.estimates(), None).unwrap();
+    let replayed =
+        replay(recording.scenario.stream(), &policy, recording.estimates(), None).unwrap();
 
     let expected: Vec<Outcome> = choices
         .iter()
@@ -238,7 +239,7 @@ fn linear_programs_come_to_the_recorded_values() {
         let estimates = recording.estimates();
         let program = |name: &str, quality, cost, recorded: &Hindsight| {
             let solution = hindsight(scenario, quality, cost);
-            let realized = realize(scenario, &solution.primal.unwrap().round()).unwrap();
+            let realized = realize(scenario.stream(), &solution.primal.unwrap().round()).unwrap();
             let error = relative(solution.dual_bound, recorded.lp_value);
             println!(
                 "{}, {name}: program {:.9} recorded {:.9} ({error:.1e}); realized Performance \
@@ -270,7 +271,8 @@ fn greedy_baselines_come_to_the_recorded_values() {
             [(GreedyBy::Quality, port.greedy_perf), (GreedyBy::Budget, port.greedy_cost)]
         {
             let policy = Greedy::new(by);
-            let run = replay(&recording.scenario, &policy, recording.estimates(), None).unwrap();
+            let run =
+                replay(recording.scenario.stream(), &policy, recording.estimates(), None).unwrap();
             let Metrics { performance, cost, served, .. } = run.metrics;
             let counted = reference.of(&policy.name(), port.seed).served;
             println!(

@@ -17,7 +17,8 @@ pub(super) fn run(at_least: f64) -> Result<()> {
     let (estimates, history) = scenario.estimate_and_hold_out(recipe.as_ref())?;
     let mut fastest = f64::INFINITY;
     for _ in 0..REPLAYS {
-        let run = replay(&scenario, composition.policy.as_ref(), &estimates, Some(&history))?;
+        let run =
+            replay(scenario.stream(), composition.policy.as_ref(), &estimates, Some(&history))?;
         fastest = fastest.min(run.timings.route_us / scenario.len() as f64);
     }
     let per_second = 1e6 / fastest;

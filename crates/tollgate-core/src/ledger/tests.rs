@@ -4,7 +4,7 @@ use std::thread;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{ModelMask, Scope};
+use crate::{ModelMask, Refill, Scope};
 
 fn usd(cents: u64) -> Amounts {
     Amounts::cost(PicoUsd(cents * 10_000_000_000))
@@ -202,4 +202,58 @@ proptest! {
         prop_assert_eq!(accounts.iter().map(|a| a.spent).collect::<Vec<_>>(), spent);
         prop_assert!(accounts.iter().all(|a| a.overrun == 0));
     }
+}
+
+/// A day of 3 queries. One is spent and one held on the first day: the held one does not
+/// take from the second, on which three more can be had; on the fourth, again three.
+#[test]
+fn what_a_window_leaves_lapses() {
+    let day = Refill { every: 10.0, carry_over: false };
+    let ledger = Ledger::open(queries(3).refilled(0, day).unwrap()).unwrap();
+    let one = || ledger.reserve(0, 0, Amounts::default());
+    one().unwrap().settle(Amounts::default());
+    let held = one().unwrap();
+    ledger.advance(9.9);
+    assert_eq!(ledger.accounts()[0].free(), 1, "the day is not over");
+    ledger.advance(10.0);
+    assert_eq!(ledger.accounts()[0].free(), 3);
+    held.settle(Amounts::default());
+    ledger.advance(5.0);
+    assert_eq!(ledger.accounts()[0].free(), 3, "time does not run backwards");
+    for _ in 0..3 {
+        one().unwrap().settle(Amounts::default());
+    }
+    assert!(one().is_none(), "the day's queries are used up");
+    ledger.advance(39.0);
+    assert_eq!(ledger.accounts()[0].free(), 3, "days without traffic leave nothing");
+    let (mut left, mut estimated) = (Vec::new(), Vec::new());
+    ledger.remaining_into(&mut left, &mut estimated);
+    assert_eq!((left, estimated), (vec![3.0], vec![3.0]));
+}
+
+#[test]
+fn what_a_window_leaves_is_carried_over() {
+    let day = Refill { every: 10.0, carry_over: true };
+    let ledger = Ledger::open(queries(3).refilled(0, day).unwrap()).unwrap();
+    ledger.reserve(0, 0, Amounts::default()).unwrap().settle(Amounts::default());
+    ledger.advance(29.0);
+    assert_eq!(ledger.accounts()[0].free(), 2 + 3 + 3);
+}
+
+fn queries(n: u32) -> Budgets {
+    let row = Row::at_most(Meter::One, Scope::all(), f64::from(n));
+    Budgets::new(vec![row], 1, 1).unwrap()
+}
+
+/// 500 tokens a USD: half a dollar is 250 tokens, and what is a fraction of one is one.
+#[test]
+fn money_stands_for_tokens_by_the_price_list() {
+    let row = Row::at_most(Meter::Tokens, Scope::all(), 300.0);
+    let budgets = Budgets::new(vec![row], 1, 1).unwrap();
+    let ledger = Ledger::open(budgets.with_tokens_per_usd([500.0].into()).unwrap()).unwrap();
+    let half = ledger.amounts(0, 0.5).unwrap();
+    assert_eq!(half.tokens, 250);
+    assert_eq!(ledger.amounts(0, 1e-6).unwrap().tokens, 1);
+    ledger.reserve(0, 0, half).unwrap().settle(half);
+    assert!(ledger.reserve(0, 0, half).is_none(), "50 tokens are left");
 }

@@ -11,19 +11,22 @@ use crate::hand::{near, pooled};
 /// 1.3, without a fraction.
 #[test]
 fn the_optimum_worked_by_hand() {
-    let result = Oracle::Optimum.run(&pooled(), &CuttingPlane::default()).unwrap();
+    let result =
+        Oracle::Optimum.run(pooled().stream(), pooled().knn5(), &CuttingPlane::default()).unwrap();
     let Metrics { performance, cost, served, declined, lost, .. } = result.metrics;
     assert!(near(performance, 1.3) && near(cost, 3.0), "{result:?}");
     assert_eq!((served, declined, lost), (2, 1, 0));
     assert!(near(result.lp_bound, 1.3), "{result:?}");
-    assert!(near(lp_bound(&pooled(), &CuttingPlane::default()).unwrap(), 1.3));
+    assert!(near(lp_bound(pooled().stream(), &CuttingPlane::default()).unwrap(), 1.3));
 }
 
 /// It expects of every query what the one prompt of the history says: 0.5 of `a` and 0.6
 /// of `b`. So all go to `a`, for 1.5 as it thinks and 0.4 + 0.4 + 0.1 in truth.
 #[test]
 fn the_approximate_optimum_worked_by_hand() {
-    let result = Oracle::ApproximateOptimum.run(&pooled(), &CuttingPlane::default()).unwrap();
+    let result = Oracle::ApproximateOptimum
+        .run(pooled().stream(), pooled().knn5(), &CuttingPlane::default())
+        .unwrap();
     let Metrics { performance, cost, served, .. } = result.metrics;
     assert!(near(performance, 0.9) && near(cost, 3.0), "{result:?}");
     assert_eq!(served, 3);
@@ -32,10 +35,10 @@ fn the_approximate_optimum_worked_by_hand() {
 
 #[test]
 fn an_assignment_is_executed_in_order_of_arrival() {
-    let metrics = realize(&pooled(), &vec![Some(1), Some(1), Some(0)]).unwrap();
+    let metrics = realize(pooled().stream(), &vec![Some(1), Some(1), Some(0)]).unwrap();
     assert!(near(metrics.performance, 0.9 + 0.1) && near(metrics.cost, 3.0), "{metrics:?}");
     assert_eq!((metrics.served, metrics.lost, metrics.declined), (2, 1, 0));
-    let metrics = realize(&pooled(), &vec![None, None, Some(1)]).unwrap();
+    let metrics = realize(pooled().stream(), &vec![None, None, Some(1)]).unwrap();
     assert_eq!((metrics.served, metrics.declined), (1, 2));
 }
 
@@ -61,6 +64,8 @@ impl Solver for Impatient {
 
 #[test]
 fn an_oracle_that_does_not_finish_is_no_oracle() {
-    let error = Oracle::Optimum.run(&pooled(), &Impatient(CuttingPlane::default())).unwrap_err();
+    let error = Oracle::Optimum
+        .run(pooled().stream(), pooled().knn5(), &Impatient(CuttingPlane::default()))
+        .unwrap_err();
     insta::assert_snapshot!(error, @"the program over the stream ended as: limit reached");
 }

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use tollgate::core::{
-    AccountState, Arrival, BudgetView, Feedback, Outcome, Policy, PolicyError, PriceUpdate, Pricer,
-    Prices, Progress, Ranking, RunSetup, Solution,
+    AccountState, Arrival, BudgetView, Feedback, Horizon, Outcome, Policy, PolicyError,
+    PriceUpdate, Pricer, Prices, Progress, Ranking, RunSetup, Solution,
 };
 use tollgate_lab::{Metrics, Replay, Scenario, replay};
 
@@ -41,7 +41,7 @@ impl Policy for Planned {
     }
 
     fn pricer(&self, setup: &RunSetup<'_>) -> Result<Option<Box<dyn Pricer>>, PolicyError> {
-        assert_eq!(setup.horizon, Some(3), "the lab knows how long a stream is");
+        assert_eq!(setup.horizon, Horizon::Arrivals(3), "the lab knows how long a stream is");
         Ok(Some(Box::new(Ears(Arc::clone(&self.heard)))))
     }
 
@@ -81,6 +81,8 @@ impl Pricer for Ears {
         Prices::unset()
     }
 
+    fn announce(&mut self, _horizon: Horizon) {}
+
     fn observe(&mut self, feedback: &Feedback) {
         self.0.lock().unwrap().push(*feedback);
     }
@@ -90,7 +92,7 @@ const A: usize = 0;
 const B: usize = 1;
 
 fn run(scenario: &Scenario, policy: &Planned) -> Replay {
-    let run = replay(scenario, policy, &halved(), None).unwrap();
+    let run = replay(scenario.stream(), policy, &halved(), None).unwrap();
     let Metrics { served, declined, lost, unaffordable, .. } = run.metrics;
     assert_eq!(served + declined + lost + unaffordable, 3, "every query becomes one thing");
     run
@@ -110,6 +112,7 @@ fn a_lost_query_is_never_retried() {
     let [account] = run.ledger.accounts()[..] else { panic!("one account") };
     let units = |usd: u64| usd * 1_000_000_000_000;
     let expected = AccountState {
+        window: 0,
         limit: units(3),
         spent: units(3),
         reserved: 0,

@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::{
-    Budgets, Choice, Meter, ParamError, PolicyError, PriceUpdate, Pricer, Prices, Problem,
+    Budgets, Choice, Horizon, Meter, ParamError, PolicyError, PriceUpdate, Pricer, Prices, Problem,
     Progress, RunSetup, Solution, SolveOptions, SolveRequest, Solver, WarmState,
 };
 
@@ -88,7 +88,6 @@ impl PriceSource for HistoryPrices {
     fn start(&self, setup: &RunSetup<'_>) -> Result<Box<dyn Pricer>, PolicyError> {
         let needs = |what| PolicyError::Needs { policy: self.name(), what };
         one_group(setup, &|| self.name())?;
-        let horizon = setup.horizon.ok_or_else(|| needs("the number of arrivals in advance"))?;
         let history = setup.history.ok_or_else(|| needs("held-out estimates of the history"))?;
         let problem = Problem::builder(history.n_queries(), history.n_models(), Choice::AtMostOne)
             .table(Meter::Quality, Arc::clone(history.quality()))
@@ -99,7 +98,7 @@ impl PriceSource for HistoryPrices {
         Ok(Box::new(HistoryPricer {
             source: self.clone(),
             budgets: setup.budgets.clone(),
-            horizon,
+            horizon: setup.horizon,
             problem,
             warm: None,
         }))
@@ -110,7 +109,7 @@ impl PriceSource for HistoryPrices {
 struct HistoryPricer {
     source: HistoryPrices,
     budgets: Budgets,
-    horizon: u64,
+    horizon: Horizon,
     /// (1) with the capacities of the last solve.
     problem: Problem,
     warm: Option<WarmState>,
@@ -131,9 +130,8 @@ impl Pricer for HistoryPricer {
         if !self.is_due(seen) {
             return Ok(PriceUpdate::Keep);
         }
-        // Beyond the announced horizon the run is taken to be at its last query.
-        let rest = self.horizon.saturating_sub(seen).max(1);
-        let scale = self.problem.total_weight() / rest as f64;
+        let rest = self.horizon.rest(seen, progress.arrival.time);
+        let scale = self.problem.total_weight() / rest;
         let capacities = progress.budgets.remaining.iter().map(|left| left * scale);
         self.problem = self.problem.with_rows(self.budgets.rows_with(capacities))?;
         Ok(PriceUpdate::Solve(Box::new(SolveRequest {
@@ -151,6 +149,10 @@ impl Pricer for HistoryPricer {
     fn install(&mut self, solution: Solution) -> Prices {
         self.warm = solution.warm;
         Prices::of(&self.problem, solution.prices, solution.dual_bound)
+    }
+
+    fn announce(&mut self, horizon: Horizon) {
+        self.horizon = horizon;
     }
 }
 

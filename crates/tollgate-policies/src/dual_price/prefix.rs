@@ -31,8 +31,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::{
-    Budgets, Choice, EstimateTable, Meter, ParamError, PolicyError, PriceUpdate, Pricer, Prices,
-    Problem, Progress, Row, RunSetup, Solution, SolveOptions, SolveRequest, Solver, dual_bound,
+    Budgets, Choice, EstimateTable, Horizon, Meter, ParamError, PolicyError, PriceUpdate, Pricer,
+    Prices, Problem, Progress, Row, RunSetup, Solution, SolveOptions, SolveRequest, Solver,
+    dual_bound,
 };
 
 use super::{PriceSource, one_group};
@@ -148,7 +149,9 @@ impl PriceSource for PrefixPrices {
     fn start(&self, setup: &RunSetup<'_>) -> Result<Box<dyn Pricer>, PolicyError> {
         let needs = |what| PolicyError::Needs { policy: self.name(), what };
         one_group(setup, &|| self.name())?;
-        let horizon = setup.horizon.ok_or_else(|| needs("the number of arrivals in advance"))?;
+        let Horizon::Arrivals(horizon) = setup.horizon else {
+            return Err(needs("the number of arrivals in advance"));
+        };
         if self.prices.as_ref().is_some_and(|prices| prices.len() != setup.budgets.rows().len()) {
             return Err(needs("one given price for each budget"));
         }
@@ -217,6 +220,9 @@ impl Pricer for PrefixPricer {
             None => Prices::unset(),
         }
     }
+
+    /// How much is learned from was settled by the first announcement.
+    fn announce(&mut self, _horizon: Horizon) {}
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use thiserror::Error;
 use tollgate_core::{
-    Budgets, Fit, FitError, History, Ledger, LedgerError, ModelId, Models, Policy, PolicyError,
-    Prices, ProblemError, Ranking, RunSetup, Seed,
+    Budgets, CostRatios, Fit, FitError, History, Horizon, Ledger, LedgerError, ModelId, Models,
+    Policy, PolicyError, Prices, ProblemError, Ranking, RunSetup, Seed,
 };
 use tollgate_policies::BudgetSplit;
 use tracing::debug_span;
@@ -136,9 +136,11 @@ impl RouterBuilder<Set<History>, Set<Arc<dyn Fit>>, Set<Arc<dyn Policy>>, Set<Bu
             ledger: Ledger::open(budgets)?,
             seed,
             declines,
+            as_expected: Arc::new(CostRatios::new(models.len())),
             run: Mutex::new(Run {
                 arrivals: 0,
                 prices: Arc::new(Prices::unset()),
+                ratios: Arc::new(CostRatios::new(models.len())),
                 pricer,
                 ranking: Ranking::default(),
                 remaining: Vec::new(),
@@ -154,7 +156,7 @@ impl RouterBuilder<Set<History>, Set<Arc<dyn Fit>>, Set<Arc<dyn Policy>>, Set<Bu
 #[derive(Clone, Debug)]
 pub struct Budget {
     kind: Kind,
-    horizon: Option<u64>,
+    horizon: Horizon,
 }
 
 #[derive(Clone, Debug)]
@@ -168,30 +170,39 @@ enum Kind {
 impl Budget {
     /// One budget in USD for all models together.
     pub fn pooled(usd: f64) -> Self {
-        Self { kind: Kind::Pooled(usd), horizon: None }
+        Self { kind: Kind::Pooled(usd), horizon: Horizon::Unknown }
     }
 
     /// A budget in USD for each model by name; every model of the history needs one.
     pub fn per_model<S: AsRef<str>>(budgets: impl IntoIterator<Item = (S, f64)>) -> Self {
         let budgets = budgets.into_iter().map(|(name, usd)| (ModelId::new(name), usd)).collect();
-        Self { kind: Kind::PerModel(budgets), horizon: None }
+        Self { kind: Kind::PerModel(budgets), horizon: Horizon::Unknown }
     }
 
     /// A total in USD, divided by a rule from the models' mean scores and costs, each
     /// of shape `(n_models,)` in the order of the models.
     pub fn split(usd: f64, split: BudgetSplit, quality: Vec<f64>, cost: Vec<f64>) -> Self {
-        Self { kind: Kind::Split { total: usd, split, quality, cost }, horizon: None }
+        Self { kind: Kind::Split { total: usd, split, quality, cost }, horizon: Horizon::Unknown }
     }
 
     /// Any rows: pooled, per model and per tenant together.
     pub fn rows(budgets: Budgets) -> Self {
-        Self { kind: Kind::Rows(budgets), horizon: None }
+        Self { kind: Kind::Rows(budgets), horizon: Horizon::Unknown }
     }
 
-    /// How many prompts it must last for.
+    /// How many prompts it must last for. Without this and without a
+    /// [`deadline`](Self::deadline) nobody knows: see [`Horizon::Unknown`].
     #[must_use]
     pub fn horizon(self, arrivals: u64) -> Self {
-        Self { horizon: Some(arrivals), ..self }
+        Self { horizon: Horizon::Arrivals(arrivals), ..self }
+    }
+
+    /// Until when it must last, in seconds since the start, and how many prompts are
+    /// expected until then before any has been seen. Requests must bring their
+    /// [`time`](super::Request::at).
+    #[must_use]
+    pub fn deadline(self, seconds: f64, expected: f64) -> Self {
+        Self { horizon: Horizon::Deadline { at: seconds, expected }, ..self }
     }
 
     fn resolve(&self, models: &Models, seed: Seed) -> Result<Budgets, BuildError> {

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use tollgate::core::{
     Arrival, BudgetView, EstimateError, EstimateTable, EstimatesMut, Estimator, Explanation,
-    Feedback, Fit, FitError, History, Models, Policy, PolicyError, PriceUpdate, Pricer, Prices,
-    Progress, Query, Ranking, RunSetup, Scratch, Seed, Solution,
+    Feedback, Fit, FitError, History, Horizon, Models, Policy, PolicyError, PriceUpdate, Pricer,
+    Prices, Progress, Query, Ranking, RunSetup, Scratch, Seed, Solution,
 };
 
 /// What the parts of one decision took.
@@ -172,6 +172,10 @@ impl Pricer for WatchedPricer {
 
     fn install(&mut self, solution: Solution) -> Prices {
         self.inner.install(solution)
+    }
+
+    fn announce(&mut self, horizon: Horizon) {
+        self.inner.announce(horizon);
     }
 
     fn observe(&mut self, feedback: &Feedback) {

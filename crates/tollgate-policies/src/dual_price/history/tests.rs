@@ -27,14 +27,22 @@ fn play(
     let source = config.build(Arc::clone(solver) as Arc<_>).unwrap();
     let (models, history) = (models(2), history());
     let mut budgets = Left::per_model(&[4.0, 8.0]);
-    let setup = RunSetup { history: Some(&history), ..budgets.setup(&models, Some(8)) };
+    let setup =
+        RunSetup { history: Some(&history), ..budgets.setup(&models, Horizon::Arrivals(8)) };
     let mut pricer = source.start(&setup).unwrap();
     budgets.remaining = left.to_vec();
     let mut priced = Vec::new();
     for index in arrivals {
         let arrival = arrival(index, &[1.0; 2], &[1.0; 2]);
         let view = budgets.view();
-        match pricer.before(&Progress { arrival: &arrival, budgets: &view }).unwrap() {
+        match pricer
+            .before(&Progress {
+                arrival: &arrival,
+                budgets: &view,
+                cost_ratios: &[1.0; 32][..arrival.estimates.cost.len()],
+            })
+            .unwrap()
+        {
             PriceUpdate::Keep => {}
             PriceUpdate::Install(_) => panic!("nothing to install"),
             PriceUpdate::Solve(request) => {
@@ -112,7 +120,7 @@ fn knobs_out_of_range_are_refused() {
     assert!(exact.build(Oracle::priced(&[])).is_ok(), "0 asks for the exact prices");
 }
 
-fn unstarted(budgets: Budgets, horizon: Option<u64>, with_history: bool) -> String {
+fn unstarted(budgets: Budgets, horizon: Horizon, with_history: bool) -> String {
     let source = HistoryPricesConfig::default().build(Oracle::priced(&[])).unwrap();
     assert!(source.needs_history());
     let (models, history) = (models(2), history());
@@ -129,11 +137,10 @@ fn unstarted(budgets: Budgets, horizon: Option<u64>, with_history: bool) -> Stri
 #[test]
 fn what_it_needs_it_names() {
     let pooled = || Budgets::pooled(1.0, 2).unwrap();
-    insta::assert_snapshot!(unstarted(pooled(), None, true), @"policy `history(every=100)` needs the number of arrivals in advance");
-    insta::assert_snapshot!(unstarted(pooled(), Some(8), false), @"policy `history(every=100)` needs held-out estimates of the history");
+    insta::assert_snapshot!(unstarted(pooled(), Horizon::Arrivals(8), false), @"policy `history(every=100)` needs held-out estimates of the history");
     let tenants = Budgets::new(pooled().rows().to_vec(), 2, 3).unwrap();
-    insta::assert_snapshot!(unstarted(tenants, Some(8), true), @"policy `history(every=100)` needs budgets without query groups");
+    insta::assert_snapshot!(unstarted(tenants, Horizon::Arrivals(8), true), @"policy `history(every=100)` needs budgets without query groups");
     let tokens = vec![Row::at_most(Meter::Tokens, Scope::all(), 1e6)];
     let tokens = Budgets::new(tokens, 2, 1).unwrap();
-    insta::assert_snapshot!(unstarted(tokens, Some(8), true), @"the price problem is refused: meter Tokens is used but has no table");
+    insta::assert_snapshot!(unstarted(tokens, Horizon::Arrivals(8), true), @"the price problem is refused: meter Tokens is used but has no table");
 }

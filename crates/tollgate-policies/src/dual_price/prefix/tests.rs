@@ -13,7 +13,7 @@ fn config() -> PrefixPricesConfig {
 fn start(config: PrefixPricesConfig, solver: &Arc<Oracle>, horizon: u64) -> Box<dyn Pricer> {
     let source = config.build(Arc::clone(solver) as Arc<_>).unwrap();
     let (models, left) = (models(2), Left::per_model(&[4.0, 8.0]));
-    source.start(&left.setup(&models, Some(horizon))).unwrap()
+    source.start(&left.setup(&models, Horizon::Arrivals(horizon))).unwrap()
 }
 
 /// Shows arrival `index` to the pricer, its quality scaled by `index`.
@@ -22,7 +22,13 @@ fn show(pricer: &mut dyn Pricer, index: u64) -> PriceUpdate {
     let quality = QUALITY.map(|quality| quality * index as f64);
     let arrival = arrival(index, &quality, &COST);
     let budgets: BudgetView<'_> = left.view();
-    pricer.before(&Progress { arrival: &arrival, budgets: &budgets }).unwrap()
+    pricer
+        .before(&Progress {
+            arrival: &arrival,
+            budgets: &budgets,
+            cost_ratios: &[1.0; 32][..arrival.estimates.cost.len()],
+        })
+        .unwrap()
 }
 
 /// 0.25 of 9 arrivals is 2.25: the first three are learned from.
@@ -125,7 +131,7 @@ fn knobs_out_of_range_are_refused() {
     assert!(all.build(Oracle::priced(&[])).is_ok(), "the ends of the ranges");
 }
 
-fn unstarted(config: PrefixPricesConfig, budgets: Budgets, horizon: Option<u64>) -> String {
+fn unstarted(config: PrefixPricesConfig, budgets: Budgets, horizon: Horizon) -> String {
     let source = config.build(Oracle::priced(&[])).unwrap();
     let models: Models = models(budgets.n_models());
     let left = Left::of(budgets);
@@ -135,9 +141,9 @@ fn unstarted(config: PrefixPricesConfig, budgets: Budgets, horizon: Option<u64>)
 #[test]
 fn what_it_needs_it_names() {
     let pooled = || Budgets::pooled(1.0, 2).unwrap();
-    insta::assert_snapshot!(unstarted(config(), pooled(), None), @"policy `prefix(eps=0.25, alpha=0.5)` needs the number of arrivals in advance");
+    insta::assert_snapshot!(unstarted(config(), pooled(), Horizon::Unknown), @"policy `prefix(eps=0.25, alpha=0.5)` needs the number of arrivals in advance");
     let two = PrefixPricesConfig { prices: Some(vec![0.0; 2]), ..config() };
-    insta::assert_snapshot!(unstarted(two, pooled(), Some(9)), @"policy `prefix(eps=0.25, alpha=0.5)` needs one given price for each budget");
+    insta::assert_snapshot!(unstarted(two, pooled(), Horizon::Arrivals(9)), @"policy `prefix(eps=0.25, alpha=0.5)` needs one given price for each budget");
     let tenants = Budgets::new(pooled().rows().to_vec(), 2, 2).unwrap();
-    insta::assert_snapshot!(unstarted(config(), tenants, Some(9)), @"policy `prefix(eps=0.25, alpha=0.5)` needs budgets without query groups");
+    insta::assert_snapshot!(unstarted(config(), tenants, Horizon::Arrivals(9)), @"policy `prefix(eps=0.25, alpha=0.5)` needs budgets without query groups");
 }
