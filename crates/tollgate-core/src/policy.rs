@@ -141,6 +141,14 @@ impl Ranking {
         self.entries.insert(at, Ranked { model, score });
     }
 
+    /// Puts a model first, wherever it has been so far.
+    pub fn promote(&mut self, model: usize, score: f64) {
+        self.entries.retain(|entry| entry.model != model);
+        // Best first: what has been promoted is worth no less than what it passes.
+        let score = self.entries.first().map_or(score, |first| first.score.max(score));
+        self.entries.insert(0, Ranked { model, score });
+    }
+
     /// Says that the ranking is empty for want of budget, not of worth.
     pub fn set_unaffordable(&mut self) {
         self.unaffordable = true;

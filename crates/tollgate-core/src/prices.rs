@@ -55,6 +55,18 @@ impl Coefficients {
         &self.values[start..start + self.n_models]
     }
 
+    /// Adds `rates[model]` times the coefficients of one meter to those of another, and leaves
+    /// 0 behind.
+    fn fold(&mut self, from: Meter, to: Meter, rates: &[f64]) {
+        let n = self.n_models;
+        for group in self.values.chunks_exact_mut(Meter::COUNT * n) {
+            for (model, rate) in rates.iter().enumerate() {
+                let folded = std::mem::take(&mut group[from.index() * n + model]);
+                group[to.index() * n + model] += rate * folded;
+            }
+        }
+    }
+
     /// How many groups there are coefficients for.
     pub fn n_groups(&self) -> usize {
         self.values.len() / (Meter::COUNT * self.n_models)
@@ -73,12 +85,14 @@ pub struct Prices {
     coefficients: Option<Coefficients>,
     /// The dual bound `D(p)` on the problem that they were solved for.
     dual_bound: Option<f64>,
+    /// See [`Prices::tie_shares`].
+    tie_shares: Option<Vec<f64>>,
 }
 
 impl Prices {
     /// Not priced yet: a policy that needs prices explores.
     pub fn unset() -> Self {
-        Self { rows: Vec::new(), coefficients: None, dual_bound: None }
+        Self { rows: Vec::new(), coefficients: None, dual_bound: None, tie_shares: None }
     }
 
     /// Prices `p_r >= 0` of the rows of `problem`, with the bound they prove on it.
@@ -87,7 +101,41 @@ impl Prices {
     /// When `prices` does not have one entry a row.
     pub fn of(problem: &Problem, prices: Vec<f64>, dual_bound: f64) -> Self {
         let coefficients = Some(problem.coefficients(&prices));
-        Self { rows: prices, coefficients, dual_bound: Some(dual_bound) }
+        Self { rows: prices, coefficients, dual_bound: Some(dual_bound), tie_shares: None }
+    }
+
+    /// Prices `p_r >= 0` of the rows of `problem` that nobody has solved for: they bound every
+    /// problem by [`dual_bound`], once somebody asks.
+    ///
+    /// # Panics
+    /// When `prices` does not have one entry a row.
+    pub fn steered(problem: &Problem, prices: Vec<f64>) -> Self {
+        let coefficients = Some(problem.coefficients(&prices));
+        Self { rows: prices, coefficients, dual_bound: None, tie_shares: None }
+    }
+
+    /// With a share for each option where scores tie: the models in their order, and last
+    /// declining.
+    #[must_use]
+    pub fn with_tie_shares(self, shares: Vec<f64>) -> Self {
+        Self { tie_shares: Some(shares), ..self }
+    }
+
+    /// With the tolls on tokens charged as tolls on cost, by each model's tokens per USD: an
+    /// answer's tokens are not estimated apart from its cost.
+    #[must_use]
+    pub fn tokens_by_cost(mut self, tokens_per_usd: &[f64]) -> Self {
+        if let Some(coefficients) = &mut self.coefficients {
+            coefficients.fold(Meter::Tokens, Meter::Cost, tokens_per_usd);
+        }
+        self
+    }
+
+    /// How the program's own answer divides queries between options of the same score, one
+    /// entry a model and one for declining, each `>= 0`; only their proportions count. `None`
+    /// where hardly any two queries are alike, and ties do not matter.
+    pub fn tie_shares(&self) -> Option<&[f64]> {
+        self.tie_shares.as_deref()
     }
 
     /// One price a row, `>= 0`, in objective per unit of the row's meter; empty when unset.

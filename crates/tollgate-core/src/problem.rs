@@ -336,8 +336,17 @@ impl ProblemBuilder {
     /// The group of every query, shape `(n_queries,)`; without it all are in group 0.
     #[must_use]
     pub fn groups(mut self, groups: Arc<[u32]>) -> Self {
-        self.0.n_groups = groups.iter().max().map_or(1, |&last| last as usize + 1);
+        let last = groups.iter().max().map_or(1, |&last| last as usize + 1);
+        self.0.n_groups = self.0.n_groups.max(last);
         self.0.groups = Some(groups);
+        self
+    }
+
+    /// Groups that there are, whether or not a query is in them: there will be prices for
+    /// `0..n` at least.
+    #[must_use]
+    pub fn n_groups(mut self, n: usize) -> Self {
+        self.0.n_groups = self.0.n_groups.max(n);
         self
     }
 

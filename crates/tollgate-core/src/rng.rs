@@ -33,6 +33,8 @@ pub enum Purpose {
     Oracle,
     /// Making synthetic data.
     Synthesis,
+    /// A price source's own choices.
+    Pricing,
 }
 
 impl Purpose {
@@ -47,6 +49,7 @@ impl Purpose {
             Self::Policy => 6,
             Self::Oracle => 7,
             Self::Synthesis => 8,
+            Self::Pricing => 9,
         }
     }
 }

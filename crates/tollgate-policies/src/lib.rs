@@ -10,7 +10,7 @@
 //!
 //! A dual-price policy is put together from a price source and a [`Guard`]:
 //! [`PrefixPrices`] with the published objective and no guard is the published
-//! PORT; [`HistoryPrices`] with next best and decline is tollgate's own.
+//! PORT; [`Resolve`] with next best and decline is tollgate's own.
 //!
 //! [`BudgetSplit`] divides a total budget among models.
 
@@ -25,8 +25,9 @@ mod testing;
 
 pub use batch::{BatchSplit, BatchSplitConfig};
 pub use dual_price::{
-    DualPrice, Guard, HistoryPrices, HistoryPricesConfig, PrefixObjective, PrefixPrices,
-    PrefixPricesConfig, PriceSource,
+    Descent, DescentConfig, DualPrice, Geometric, GeometricConfig, Guard, Mirror, Outlook,
+    PrefixObjective, PrefixPrices, PrefixPricesConfig, PriceSource, Resolve, ResolveConfig,
+    Schedule, Start, Steps, Target,
 };
 pub use greedy::{Greedy, GreedyBy};
 pub use random::Random;

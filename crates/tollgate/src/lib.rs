@@ -61,8 +61,8 @@ pub mod prelude {
         Auto, Blend, KernelRidge, KernelRidgeConfig, Knn, KnnConfig, Ridge, RidgeConfig,
     };
     pub use tollgate_policies::{
-        BatchSplit, BudgetSplit, DualPrice, Greedy, GreedyBy, Guard, HistoryPricesConfig,
-        PrefixPricesConfig, Random,
+        BatchSplit, BudgetSplit, DualPrice, Greedy, GreedyBy, Guard, PrefixPricesConfig, Random,
+        ResolveConfig,
     };
     pub use tollgate_solvers::{CuttingPlane, Simplex};
 

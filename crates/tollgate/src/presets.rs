@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use tollgate_core::{ParamError, Solver};
 use tollgate_policies::{
-    DualPrice, Guard, HistoryPricesConfig, PrefixObjective, PrefixPricesConfig,
+    DescentConfig, DualPrice, GeometricConfig, Guard, PrefixObjective, PrefixPricesConfig,
+    ResolveConfig,
 };
 use tollgate_solvers::Auto;
 
-/// The default policy: prices from the history, solved again every 100 arrivals on what
-/// is left, next best with decline.
+/// The default policy: prices solved every 100 arrivals on what is left and on what is still
+/// expected of the history, costs corrected by what answers have cost, next best with
+/// decline.
 ///
 /// # Panics
 /// Never: its defaults are in range.
 pub fn tollgate() -> DualPrice {
-    tollgate_with(HistoryPricesConfig::default(), default_solver())
-        .expect("the defaults are in range")
+    tollgate_with(ResolveConfig::default(), default_solver()).expect("the defaults are in range")
 }
 
 /// [`tollgate`] with other knobs or another solver.
@@ -23,10 +24,46 @@ pub fn tollgate() -> DualPrice {
 /// # Errors
 /// [`ParamError`] names the first knob out of range.
 pub fn tollgate_with(
-    config: HistoryPricesConfig,
+    config: ResolveConfig,
     solver: Arc<dyn Solver>,
 ) -> Result<DualPrice, ParamError> {
-    Ok(DualPrice::new("tollgate", config.build(solver)?).guard(Guard::NextBestOrDecline))
+    resolve("tollgate", config, solver).map(DualPrice::corrects_costs)
+}
+
+/// Prices solved on what is left, under a name; next best with decline.
+///
+/// # Errors
+/// [`ParamError`] names the first knob out of range.
+pub fn resolve(
+    name: &str,
+    config: ResolveConfig,
+    solver: Arc<dyn Solver>,
+) -> Result<DualPrice, ParamError> {
+    Ok(DualPrice::new(name, config.build(solver)?).guard(Guard::NextBestOrDecline))
+}
+
+/// Prices at a doubling number of arrivals, as their theory has them: declines, and no
+/// fallback.
+///
+/// # Errors
+/// [`ParamError`] names the first knob out of range.
+pub fn geometric(
+    config: GeometricConfig,
+    solver: Arc<dyn Solver>,
+) -> Result<DualPrice, ParamError> {
+    Ok(DualPrice::new("geometric", config.build(solver)?).guard(Guard::Decline))
+}
+
+/// Prices that follow what is spent, under a name; next best with decline.
+///
+/// # Errors
+/// [`ParamError`] names the first knob out of range.
+pub fn descent(
+    name: &str,
+    config: DescentConfig,
+    solver: Arc<dyn Solver>,
+) -> Result<DualPrice, ParamError> {
+    Ok(DualPrice::new(name, config.build(solver)?).guard(Guard::NextBestOrDecline))
 }
 
 /// PORT as its theory has it: the dual with its hinge, no box, decline at a score of 0

@@ -12,7 +12,8 @@ use tollgate_estimators::{
     Auto, Blend, BlendWeights, KernelRidgeConfig, KnnConfig, RidgeConfig, TrainedConfig,
 };
 use tollgate_policies::{
-    BatchSplitConfig, Greedy, GreedyBy, HistoryPricesConfig, PrefixPricesConfig, Random,
+    BatchSplitConfig, DescentConfig, GeometricConfig, Greedy, GreedyBy, Outlook,
+    PrefixPricesConfig, Random, ResolveConfig, Schedule,
 };
 use tollgate_solvers::{
     CuttingPlaneConfig, LagrangianConfig, PrimalDualConfig, SimplexConfig, SmoothedLbfgsConfig,
@@ -72,6 +73,7 @@ enum EstimatorSlot {
 
 const KNN_5: &str = "knn:k=5";
 const TRAINED: &str = "trained";
+const AUTO: &str = "auto";
 
 /// Every policy, in the order of tables: the baselines, the published, our own.
 pub const POLICIES: &[Preset] = &[
@@ -157,12 +159,64 @@ pub const POLICIES: &[Preset] = &[
         },
     },
     Preset {
-        name: "tollgate",
-        summary: "prices from history, re-solved on what is left, next best with decline",
-        estimator: EstimatorSlot::Default("auto"),
+        name: "geometric",
+        summary: "prices from the arrivals, solved at a doubling number of them, declines",
+        estimator: EstimatorSlot::Default(KNN_5),
         uses_solver: true,
         make: |spec, solver| {
-            let config: HistoryPricesConfig = spec.config(POLICY)?;
+            let policy = presets::geometric(spec.config(POLICY)?, Arc::clone(solver));
+            Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, &e))?))
+        },
+    },
+    Preset {
+        name: "descent",
+        summary: "prices that follow what is spent, next best with decline",
+        estimator: EstimatorSlot::Default(AUTO),
+        uses_solver: true,
+        make: |spec, solver| descent(spec, DescentConfig::default(), solver),
+    },
+    Preset {
+        name: "hybrid",
+        summary: "prices re-solved every 500 arrivals, following what is spent in between",
+        estimator: EstimatorSlot::Default(AUTO),
+        uses_solver: true,
+        make: |spec, solver| descent(spec, DescentConfig::hybrid(), solver),
+    },
+    Preset {
+        name: "resolve",
+        summary: "prices re-solved on what is left, from the arrivals so far",
+        estimator: EstimatorSlot::Default(AUTO),
+        uses_solver: true,
+        make: |spec, solver| resolve(spec, Outlook::Arrivals, Schedule::Adaptive, solver),
+    },
+    Preset {
+        name: "history",
+        summary: "prices from history, solved once",
+        estimator: EstimatorSlot::Default(AUTO),
+        uses_solver: true,
+        make: |spec, solver| resolve(spec, Outlook::History, Schedule::Once, solver),
+    },
+    Preset {
+        name: "history-resolve",
+        summary: "prices from history, re-solved on what is left every 100 arrivals",
+        estimator: EstimatorSlot::Default(AUTO),
+        uses_solver: true,
+        make: |spec, solver| resolve(spec, Outlook::History, Schedule::Every, solver),
+    },
+    Preset {
+        name: "window-resolve",
+        summary: "the same, from history and the latest arrivals",
+        estimator: EstimatorSlot::Default(AUTO),
+        uses_solver: true,
+        make: |spec, solver| resolve(spec, Outlook::Both, Schedule::Every, solver),
+    },
+    Preset {
+        name: "tollgate",
+        summary: "prices re-solved on what is left and on what is still expected of the history",
+        estimator: EstimatorSlot::Default(AUTO),
+        uses_solver: true,
+        make: |spec, solver| {
+            let config: ResolveConfig = spec.config(POLICY)?;
             let policy = presets::tollgate_with(config, Arc::clone(solver));
             Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, &e))?))
         },
@@ -361,6 +415,28 @@ fn no_params(spec: &Spec) -> Result<(), SpecError> {
 fn greedy(spec: &Spec, by: GreedyBy) -> Result<Arc<dyn Policy>, SpecError> {
     no_params(spec)?;
     Ok(Arc::new(Greedy::new(by)))
+}
+
+fn resolve(
+    spec: &Spec,
+    outlook: Outlook,
+    schedule: Schedule,
+    solver: &Arc<dyn Solver>,
+) -> Result<Arc<dyn Policy>, SpecError> {
+    let config = ResolveConfig { outlook, schedule, ..ResolveConfig::default() };
+    let config = spec.config_over(POLICY, &config)?;
+    let policy = presets::resolve(&spec.name, config, Arc::clone(solver));
+    Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, &e))?))
+}
+
+fn descent(
+    spec: &Spec,
+    config: DescentConfig,
+    solver: &Arc<dyn Solver>,
+) -> Result<Arc<dyn Policy>, SpecError> {
+    let config = spec.config_over(POLICY, &config)?;
+    let policy = presets::descent(&spec.name, config, Arc::clone(solver));
+    Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, &e))?))
 }
 
 /// The knobs of both PORTs. The objective is what their names tell apart.

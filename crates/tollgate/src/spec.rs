@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
@@ -63,7 +64,31 @@ impl Spec {
     /// # Errors
     /// [`SpecError::Param`].
     pub fn config<T: DeserializeOwned>(&self, kind: &'static str) -> Result<T, SpecError> {
-        let mut table = toml::Table::new();
+        self.read(kind, toml::Table::new())
+    }
+
+    /// The same over other values than the struct's own defaults.
+    ///
+    /// # Errors
+    /// As [`config`](Self::config).
+    pub fn config_over<T: DeserializeOwned + Serialize>(
+        &self,
+        kind: &'static str,
+        defaults: &T,
+    ) -> Result<T, SpecError> {
+        let table = toml::Table::try_from(defaults).map_err(|error| SpecError::Param {
+            kind,
+            name: self.name.clone(),
+            why: error.to_string(),
+        })?;
+        self.read(kind, table)
+    }
+
+    fn read<T: DeserializeOwned>(
+        &self,
+        kind: &'static str,
+        mut table: toml::Table,
+    ) -> Result<T, SpecError> {
         for (key, text) in &self.params {
             // A bare word is a string; everything else is written as in TOML.
             let value = text.parse().unwrap_or_else(|_| toml::Value::String(text.clone()));

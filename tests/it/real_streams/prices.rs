@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tollgate::core::{Problem, Solution, SolveError, SolveOptions, Solver, Status, WarmState};
 use tollgate::data::Split;
-use tollgate::policies::HistoryPricesConfig;
+use tollgate::policies::{Outlook, ResolveConfig};
 use tollgate::presets;
 use tollgate::registry::Composition;
 use tollgate_lab::{Experiment, Options, Silent};
@@ -45,7 +45,11 @@ fn a_re_solve_takes_few_passes() {
     let splits = Split::read_file(splits("routellm"), table.len()).unwrap();
     let passes = Arc::new(Mutex::new(Vec::new()));
     let solver = Counting { inner: presets::default_solver(), passes: Arc::clone(&passes) };
-    let policy = presets::tollgate_with(HistoryPricesConfig::default(), Arc::new(solver)).unwrap();
+    let policy = presets::tollgate_with(
+        ResolveConfig { outlook: Outlook::History, ..ResolveConfig::default() },
+        Arc::new(solver),
+    )
+    .unwrap();
     let default = compositions(&["tollgate"]).remove(0);
     let composition = Composition { policy: Arc::new(policy), ..default };
     let options = Options { splits: Some(splits), ..Options::default() };

@@ -13,7 +13,7 @@ use std::time::Instant;
 use anyhow::{Result, bail, ensure};
 use clap::Args;
 use tollgate::core::{Fit, History, Models, Purpose, Seed};
-use tollgate::policies::HistoryPricesConfig;
+use tollgate::policies::ResolveConfig;
 use tollgate::{Budget, Request, Router, Spec, presets, registry};
 
 use self::watch::{Clock, WatchedPolicy, WatchedRecipe};
@@ -196,7 +196,7 @@ impl World {
         // The cheapest model alone could serve everything: scarce, and never exhausted.
         let each = self.cheapest * horizon as f64;
         let names = self.history.models().iter().map(|model| (model.as_str().to_owned(), each));
-        let config = HistoryPricesConfig { every: EVERY, ..HistoryPricesConfig::default() };
+        let config = ResolveConfig { every: EVERY, ..ResolveConfig::default() };
         let policy = presets::tollgate_with(config, presets::default_solver())?;
         Ok(Router::builder()
             .history(self.history.clone())

@@ -9,8 +9,14 @@
 //! drop arm (no drop arm where it must be served): the learning prefix of the published
 //! algorithm.
 
-mod history;
+mod descent;
+mod geometric;
+mod outlook;
+mod pace;
 mod prefix;
+mod resolve;
+mod sample;
+mod ties;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,8 +27,11 @@ use tollgate_core::{
     Ranking, RunSetup,
 };
 
-pub use history::{HistoryPrices, HistoryPricesConfig};
+pub use descent::{Descent, DescentConfig, Mirror, Start, Steps, Target};
+pub use geometric::{Geometric, GeometricConfig};
+pub use outlook::Outlook;
 pub use prefix::{PrefixObjective, PrefixPrices, PrefixPricesConfig};
+pub use resolve::{Resolve, ResolveConfig, Schedule};
 
 /// Where the prices of a [`DualPrice`] policy come from.
 pub trait PriceSource: fmt::Debug + Send + Sync {
@@ -86,13 +95,22 @@ pub struct DualPrice {
     name: String,
     source: Arc<dyn PriceSource>,
     guard: Guard,
+    corrects_costs: bool,
 }
 
 impl DualPrice {
     /// A price source with the guard of tollgate: next best, or decline.
     pub fn new(name: impl Into<String>, source: impl PriceSource + 'static) -> Self {
         let (name, source) = (name.into(), Arc::new(source));
-        Self { name, source, guard: Guard::NextBestOrDecline }
+        let guard = Guard::NextBestOrDecline;
+        Self { name, source, guard, corrects_costs: false }
+    }
+
+    /// Corrects expected costs by what answers have really cost.
+    #[must_use]
+    pub fn corrects_costs(mut self) -> Self {
+        self.corrects_costs = true;
+        self
     }
 
     /// Another guard.
@@ -116,6 +134,7 @@ impl DualPrice {
     fn offer(
         &self,
         arrival: &Arrival<'_>,
+        prices: &Prices,
         coefficients: &Coefficients,
         budgets: &BudgetView<'_>,
         out: &mut Ranking,
@@ -134,9 +153,53 @@ impl DualPrice {
             }
             out.offer(model, score, if self.guard.falls_back() { DEPTH } else { 1 });
         }
+        if let Some(shares) = prices.tie_shares()
+            && self.guard.falls_back()
+        {
+            break_tie(arrival, &score, shares, budgets, declines, out);
+        }
         if worthy && out.best().is_none() {
             out.set_unaffordable();
         }
+    }
+}
+
+/// Gives a query whose best options tie to one of them, in the proportions of the program's own
+/// answer.
+fn break_tie(
+    arrival: &Arrival<'_>,
+    scorer: &Scorer<'_>,
+    shares: &[f64],
+    budgets: &BudgetView<'_>,
+    declines: bool,
+    out: &mut Ranking,
+) {
+    let fits = |model: usize| budgets.fits(arrival.group, model, &arrival.estimates);
+    let models = || (0..arrival.estimates.quality.len()).filter(|&model| fits(model));
+    let floor = if declines { 0.0 } else { f64::NEG_INFINITY };
+    let best = models().map(|model| scorer.of(model)).fold(floor, f64::max);
+    let ties = |model: usize| ties::same(scorer.of(model), best, scorer.size(model));
+    let declining =
+        if declines && models().any(|m| ties(m) && ties::same(best, 0.0, scorer.size(m))) {
+            shares[shares.len() - 1]
+        } else {
+            0.0
+        };
+    let total: f64 = declining + models().filter(|&m| ties(m)).map(|m| shares[m]).sum::<f64>();
+    let options = models().filter(|&m| ties(m)).count() + usize::from(declining > 0.0);
+    if options < 2 || total <= 0.0 {
+        return;
+    }
+    let mut draw = arrival.rng().uniform() * total;
+    for model in models().filter(|&model| ties(model)) {
+        draw -= shares[model];
+        if draw < 0.0 {
+            out.promote(model, scorer.of(model));
+            return;
+        }
+    }
+    if declining > 0.0 {
+        out.clear();
     }
 }
 
@@ -147,6 +210,10 @@ impl Policy for DualPrice {
 
     fn needs_history(&self) -> bool {
         self.source.needs_history()
+    }
+
+    fn corrects_costs(&self) -> bool {
+        self.corrects_costs
     }
 
     fn pricer(&self, setup: &RunSetup<'_>) -> Result<Option<Box<dyn Pricer>>, PolicyError> {
@@ -163,7 +230,7 @@ impl Policy for DualPrice {
         out.clear();
         match prices.coefficients() {
             None => Self::explore(arrival, out),
-            Some(coefficients) => self.offer(arrival, coefficients, budgets, out),
+            Some(coefficients) => self.offer(arrival, prices, coefficients, budgets, out),
         }
         Ok(())
     }
@@ -216,6 +283,13 @@ impl<'a> Scorer<'a> {
     fn new(coefficients: &'a Coefficients, arrival: &'a Arrival<'a>) -> Self {
         let of = |meter| coefficients.of(arrival.group, meter);
         Self { quality: of(Meter::Quality), cost: of(Meter::Cost), one: of(Meter::One), arrival }
+    }
+
+    /// How large the numbers are that a score is the difference of.
+    fn size(&self, model: usize) -> f64 {
+        let estimates = &self.arrival.estimates;
+        let value = self.quality[model] * estimates.quality[model];
+        value.abs().max((self.cost[model] * estimates.cost[model]).abs())
     }
 
     fn of(&self, model: usize) -> f64 {

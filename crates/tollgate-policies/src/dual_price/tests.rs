@@ -14,7 +14,7 @@ const QUALITY: [f64; 3] = [0.875, 0.5, 0.25];
 const COST: [f64; 3] = [3.0, 1.0, 0.5];
 
 fn policy(guard: Guard) -> DualPrice {
-    let source = HistoryPricesConfig::default().build(Oracle::priced(&[])).unwrap();
+    let source = ResolveConfig::default().build(Oracle::priced(&[])).unwrap();
     DualPrice::new("dual", source).guard(guard)
 }
 
@@ -161,7 +161,7 @@ fn a_pick_explains_itself() {
 fn conforms() {
     let solver = || Arc::new(Subgradient);
     for guard in GUARDS {
-        let history = HistoryPricesConfig { every: 7, ..HistoryPricesConfig::default() };
+        let history = ResolveConfig { every: 7, ..ResolveConfig::default() };
         let history = DualPrice::new("history", history.build(solver()).unwrap()).guard(guard);
         let mut dual_prices = vec![history];
         for objective in [PrefixObjective::Theory, PrefixObjective::Published] {

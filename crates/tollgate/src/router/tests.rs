@@ -3,7 +3,7 @@ use std::thread;
 use tollgate_core::{Budgets, EstimatesMut, Fit, FitError, History, Meter, Models, Row, Scope};
 use tollgate_estimators::KnnConfig;
 use tollgate_policies::{
-    BudgetSplit, DualPrice, Greedy, GreedyBy, Guard, HistoryPricesConfig, Random,
+    BudgetSplit, DualPrice, Greedy, GreedyBy, Guard, Outlook, Random, ResolveConfig,
 };
 
 use super::*;
@@ -236,7 +236,7 @@ fn prices_are_in_force_from_the_first_prompt_and_explain_the_decision() {
 /// one cent it goes to `big` in place of `small` on `NEAR`, a quarter point for 3 cents.
 #[test]
 fn a_decision_is_explained_by_its_own_prices() {
-    let config = HistoryPricesConfig { every: 1, ..HistoryPricesConfig::default() };
+    let config = ResolveConfig { every: 1, outlook: Outlook::History, ..ResolveConfig::default() };
     let policy = presets::tollgate_with(config, presets::default_solver()).unwrap();
     let router = build(policy, Budget::pooled(0.096).horizon(4)).unwrap();
     let first = router.route(&Request::new(&NEAR)).unwrap();
@@ -393,7 +393,7 @@ fn a_total_is_split_by_rule() {
 #[test]
 fn a_policy_without_a_fallback_gets_one() {
     let policy = || {
-        let config = HistoryPricesConfig::default();
+        let config = ResolveConfig::default();
         let source = config.build(presets::default_solver()).unwrap();
         DualPrice::new("bare", source).guard(Guard::Decline)
     };

@@ -1,6 +1,7 @@
 use tollgate_core::{EstimateTable, Row, Scope};
 
 use super::*;
+use crate::dual_price::Outlook;
 use crate::testing::{Left, Oracle, arrival, models};
 
 const QUALITY: [f64; 4] = [0.75, 0.5, 0.25, 1.0];
@@ -16,10 +17,15 @@ fn history() -> EstimateTable {
     history
 }
 
+/// On the history alone.
+fn history_every() -> ResolveConfig {
+    ResolveConfig { outlook: Outlook::History, ..ResolveConfig::default() }
+}
+
 /// Plays the arrivals through a pricer of eight, with `left` USD left of 4 and 8 each
 /// time; answers which of them were priced.
 fn play(
-    config: HistoryPricesConfig,
+    config: ResolveConfig,
     solver: &Arc<Oracle>,
     left: [f64; 2],
     arrivals: impl IntoIterator<Item = u64>,
@@ -64,7 +70,7 @@ fn capacities(solver: &Oracle) -> Vec<Vec<f64>> {
 fn prices_are_due_at_the_start_and_every_so_often() {
     let priced = |every| {
         let solver = Oracle::priced(&[0.25, 0.5]);
-        let config = HistoryPricesConfig { every, ..HistoryPricesConfig::default() };
+        let config = ResolveConfig { every, ..history_every() };
         play(config, &solver, [4.0, 8.0], 0..8)
     };
     assert_eq!(priced(3), [0, 3, 6]);
@@ -78,7 +84,7 @@ fn prices_are_due_at_the_start_and_every_so_often() {
 #[test]
 fn capacities_are_scaled_to_the_history() {
     let solver = Oracle::priced(&[0.25, 0.5]);
-    let config = HistoryPricesConfig { every: 1, ..HistoryPricesConfig::default() };
+    let config = ResolveConfig { every: 1, ..history_every() };
     play(config.clone(), &solver, [2.0, 6.0], [0, 4, 7, 8, 1_000]);
     let whole_rest = vec![4.0, 12.0];
     let expected = [vec![0.5, 1.5], vec![1.0, 3.0], whole_rest.clone(), whole_rest.clone()];
@@ -93,7 +99,7 @@ fn capacities_are_scaled_to_the_history() {
 #[test]
 fn the_history_is_what_is_solved_on_from_the_last_warm_state() {
     let solver = Oracle::priced(&[0.25, 0.5]);
-    let config = HistoryPricesConfig { every: 4, gap: 0.125 };
+    let config = ResolveConfig { every: 4, gap: 0.125, ..history_every() };
     play(config, &solver, [4.0, 8.0], 0..8);
     let asked = solver.asked();
     let warm: Vec<bool> = asked.iter().map(|(_, _, warm)| *warm).collect();
@@ -107,7 +113,7 @@ fn the_history_is_what_is_solved_on_from_the_last_warm_state() {
 }
 
 fn refused(gap: f64) -> String {
-    let config = HistoryPricesConfig { gap, ..HistoryPricesConfig::default() };
+    let config = ResolveConfig { gap, ..history_every() };
     config.build(Oracle::priced(&[])).unwrap_err().to_string()
 }
 
@@ -116,12 +122,12 @@ fn knobs_out_of_range_are_refused() {
     insta::assert_snapshot!(refused(f64::NAN), @"`gap` must be finite and >= 0, got NaN");
     insta::assert_snapshot!(refused(-1e-9), @"`gap` must be finite and >= 0, got -0.000000001");
     insta::assert_snapshot!(refused(f64::INFINITY), @"`gap` must be finite and >= 0, got inf");
-    let exact = HistoryPricesConfig { gap: 0.0, ..HistoryPricesConfig::default() };
+    let exact = ResolveConfig { gap: 0.0, ..history_every() };
     assert!(exact.build(Oracle::priced(&[])).is_ok(), "0 asks for the exact prices");
 }
 
 fn unstarted(budgets: Budgets, horizon: Horizon, with_history: bool) -> String {
-    let source = HistoryPricesConfig::default().build(Oracle::priced(&[])).unwrap();
+    let source = history_every().build(Oracle::priced(&[])).unwrap();
     assert!(source.needs_history());
     let (models, history) = (models(2), history());
     let left = Left::of(budgets);

@@ -1,0 +1,103 @@
+//! What each budget may consume over some arrivals like those to come.
+//!
+//! # Problem
+//! Budgets end at different times: one with the run, another with the day. A price problem
+//! over `W` queries needs one capacity for each.
+//!
+//! # Method
+//! A budget with `left_r` to last for `rest_r` more arrivals has a rate, and over `W` queries
+//! the capacity
+//!
+//! ```text
+//! b_r = W left_r / rest_r                                                            (1)
+//! ```
+//!
+//! `rest_r` is the rest of the run; for a budget by the window, what is expected to arrive
+//! before the window closes, and no more than the rest of the run. Where a window's leftovers
+//! are carried over the coming windows' money is added, and the rate is that of the whole.
+//! Pricing every budget by its rate is exact where later windows are like this one.
+
+use tollgate_core::{Horizon, Progress, Refill, Row};
+
+/// The rows of a price problem over `weight` queries: equation (1).
+pub(super) fn rows(horizon: Horizon, progress: &Progress<'_>, weight: f64) -> Vec<Row> {
+    let budgets = progress.budgets.budgets;
+    let capacities = (0..budgets.rows().len()).map(|row| rate(horizon, progress, row) * weight);
+    budgets.rows_with(capacities)
+}
+
+/// What a row may consume for each arrival, in its own unit.
+pub(super) fn rate(horizon: Horizon, progress: &Progress<'_>, row: usize) -> f64 {
+    let (arrival, view) = (progress.arrival, progress.budgets);
+    let rest = horizon.rest(arrival.index, arrival.time);
+    let left = view.remaining[row];
+    let Some(refill) = view.budgets.refills()[row] else { return left / rest };
+    let window = expected_until_close(arrival.index, arrival.time, refill).min(rest);
+    if !refill.carry_over {
+        return left / window;
+    }
+    let coming = (rest - window) / window_arrivals(arrival.index, arrival.time, refill);
+    (left + coming * view.budgets.rows()[row].capacity) / rest
+}
+
+/// Arrivals before the window closes, this one included.
+fn expected_until_close(seen: u64, now: f64, refill: Refill) -> f64 {
+    let open = (refill.window(now) + 1) as f64 * refill.every - now;
+    (window_arrivals(seen, now, refill) * open / refill.every).max(1.0)
+}
+
+/// Arrivals in a whole window, at the rate so far. Before a tenth of a window has gone by
+/// nobody can tell, and it is taken to have.
+fn window_arrivals(seen: u64, now: f64, refill: Refill) -> f64 {
+    let elapsed = now.max(0.1 * refill.every);
+    ((seen as f64 + 1.0) * refill.every / elapsed).max(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_core::{Budgets, Meter, Scope};
+
+    use super::*;
+    use crate::testing::{Left, arrival};
+
+    fn rate_of(refill: Option<Refill>, index: u64, time: f64, left: f64, n: u64) -> f64 {
+        let row = Row::at_most(Meter::Cost, Scope::all(), 6.0);
+        let budgets = Budgets::new(vec![row], 2, 1).unwrap();
+        let budgets = match refill {
+            Some(refill) => budgets.refilled(0, refill).unwrap(),
+            None => budgets,
+        };
+        let mut of = Left::of(budgets);
+        of.remaining = vec![left];
+        let arrival = tollgate_core::Arrival { time, ..arrival(index, &[0.5; 2], &[1.0; 2]) };
+        let view = of.view();
+        let progress = Progress { arrival: &arrival, budgets: &view, cost_ratios: &[1.0; 2] };
+        rate(Horizon::Arrivals(n), &progress, 0)
+    }
+
+    fn close(a: f64, b: f64) {
+        assert!((a - b).abs() < 1e-9, "{a} and {b}");
+    }
+
+    #[test]
+    fn a_budget_for_the_run_lasts_for_the_run() {
+        close(rate_of(None, 10, 0.0, 4.5, 100), 0.05);
+    }
+
+    /// Windows of 10 s. At 15 s, 29 have come and this is the thirtieth: 2 a second, so 10
+    /// before the window closes; 3 USD are left for them.
+    #[test]
+    fn a_budget_by_the_window_lasts_for_the_window() {
+        let day = Refill { every: 10.0, carry_over: false };
+        close(rate_of(Some(day), 29, 15.0, 3.0, 1_000), 0.3);
+        // Only four more will come at all.
+        close(rate_of(Some(day), 29, 15.0, 3.0, 33), 0.75);
+    }
+
+    /// As above, 70 to come: 10 in this window and three windows of 20 more with 6 USD each.
+    #[test]
+    fn what_is_carried_over_is_spread() {
+        let day = Refill { every: 10.0, carry_over: true };
+        close(rate_of(Some(day), 29, 15.0, 3.0, 99), (3.0 + 3.0 * 6.0) / 70.0);
+    }
+}
