@@ -12,7 +12,7 @@ use tollgate_estimators::{
     Auto, Blend, BlendWeights, KernelRidgeConfig, KnnConfig, RidgeConfig, TrainedConfig,
 };
 use tollgate_policies::{
-    BatchSplitConfig, DescentConfig, GeometricConfig, Greedy, GreedyBy, Outlook,
+    BatchSplitConfig, DescentConfig, Greedy, GreedyBy, Outlook,
     PrefixPricesConfig, Random, ResolveConfig, Schedule,
 };
 use tollgate_solvers::{

@@ -48,16 +48,6 @@ pub trait PriceSource: fmt::Debug + Send + Sync {
     fn start(&self, setup: &RunSetup<'_>) -> Result<Box<dyn Pricer>, PolicyError>;
 }
 
-/// Price problems know nothing of query groups yet, and would charge a group's queries
-/// for the rows of another: refused rather than priced wrongly.
-fn one_group(setup: &RunSetup<'_>, policy: &dyn Fn() -> String) -> Result<(), PolicyError> {
-    if setup.budgets.n_groups() > 1 {
-        let what = "budgets without query groups";
-        return Err(PolicyError::Needs { policy: policy(), what });
-    }
-    Ok(())
-}
-
 /// What to do when the best model is worthless or out of budget.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -217,6 +207,11 @@ impl Policy for DualPrice {
     }
 
     fn pricer(&self, setup: &RunSetup<'_>) -> Result<Option<Box<dyn Pricer>>, PolicyError> {
+        let counted = setup.budgets.rows().iter().any(|row| row.meter == Meter::Tokens);
+        if counted && setup.budgets.tokens_per_usd().is_none() {
+            let what = "the models' tokens per USD, since a budget counts tokens";
+            return Err(PolicyError::Needs { policy: self.name(), what });
+        }
         self.source.start(setup).map(Some)
     }
 

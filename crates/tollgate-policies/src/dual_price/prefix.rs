@@ -36,7 +36,7 @@ use tollgate_core::{
     dual_bound,
 };
 
-use super::{PriceSource, one_group};
+use super::{PriceSource, sample};
 
 /// Which dual function the prices minimize.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -114,7 +114,10 @@ impl PrefixPrices {
             }
         };
         let n_models = budgets.n_models();
-        Ok(Problem::builder(sample.quality.len() / n_models, n_models, choice)
+        let builder = Problem::builder(sample.groups.len(), n_models, choice);
+        Ok(sample::with_tokens(builder, budgets, &sample.cost)
+            .groups(sample.groups.as_slice().into())
+            .n_groups(budgets.n_groups())
             .table(Meter::Quality, sample.quality.as_slice().into())
             .table(Meter::Cost, sample.cost.as_slice().into())
             .objective(Meter::Quality, self.alpha)
@@ -132,7 +135,9 @@ impl PrefixPrices {
         sample: &EstimateTable,
         budgets: &Budgets,
     ) -> Result<Problem, PolicyError> {
-        let sample = Sample { quality: sample.quality().to_vec(), cost: sample.cost().to_vec() };
+        let groups = vec![0; sample.n_queries()];
+        let (quality, cost) = (sample.quality().to_vec(), sample.cost().to_vec());
+        let sample = Sample { quality, cost, groups };
         self.problem(&sample, budgets)
     }
 }
@@ -148,7 +153,6 @@ impl PriceSource for PrefixPrices {
 
     fn start(&self, setup: &RunSetup<'_>) -> Result<Box<dyn Pricer>, PolicyError> {
         let needs = |what| PolicyError::Needs { policy: self.name(), what };
-        one_group(setup, &|| self.name())?;
         let Horizon::Arrivals(horizon) = setup.horizon else {
             return Err(needs("the number of arrivals in advance"));
         };
@@ -176,6 +180,7 @@ impl PriceSource for PrefixPrices {
 struct Sample {
     quality: Vec<f64>,
     cost: Vec<f64>,
+    groups: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -194,6 +199,7 @@ impl Pricer for PrefixPricer {
         if arrival.index < self.learn {
             self.sample.quality.extend(arrival.estimates.quality);
             self.sample.cost.extend(arrival.estimates.cost);
+            self.sample.groups.push(arrival.group);
             return Ok(PriceUpdate::Keep);
         }
         if arrival.index > self.learn {
@@ -203,7 +209,8 @@ impl Pricer for PrefixPricer {
         self.sample = Sample::default();
         if let Some(prices) = &self.source.prices {
             let bound = dual_bound(&problem, prices);
-            return Ok(PriceUpdate::Install(Prices::of(&problem, prices.clone(), bound)));
+            let prices = Prices::of(&problem, prices.clone(), bound);
+            return Ok(PriceUpdate::Install(sample::charged(prices, &self.budgets)));
         }
         self.problem = Some(problem.clone());
         Ok(PriceUpdate::Solve(Box::new(SolveRequest {
@@ -216,7 +223,10 @@ impl Pricer for PrefixPricer {
 
     fn install(&mut self, solution: Solution) -> Prices {
         match self.problem.take() {
-            Some(problem) => Prices::of(&problem, solution.prices, solution.dual_bound),
+            Some(problem) => {
+                let prices = Prices::of(&problem, solution.prices, solution.dual_bound);
+                sample::charged(prices, &self.budgets)
+            }
             None => Prices::unset(),
         }
     }

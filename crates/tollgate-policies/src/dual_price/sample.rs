@@ -82,7 +82,11 @@ pub(super) fn problem(
 }
 
 /// Tokens by the models' rates, where there are rates.
-fn with_tokens(builder: ProblemBuilder, budgets: &Budgets, cost: &[f64]) -> ProblemBuilder {
+pub(super) fn with_tokens(
+    builder: ProblemBuilder,
+    budgets: &Budgets,
+    cost: &[f64],
+) -> ProblemBuilder {
     let Some(rates) = budgets.tokens_per_usd() else { return builder };
     let tokens = cost.chunks_exact(rates.len()).flat_map(|row| row.iter().zip(rates.iter()));
     builder.table(Meter::Tokens, tokens.map(|(cost, rate)| cost * rate).collect())

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use tollgate_core::{Choice, Problem};
+use tollgate_core::{Budgets, Choice, Horizon, Problem, Row, Scope};
 use tollgate_testkit::policy_conformance;
 
 use super::*;
-use crate::testing::{Left, Oracle, Subgradient, arrival, rank};
+use crate::testing::{Left, Oracle, Subgradient, arrival, models, rank};
 
 const GUARDS: [Guard; 4] = [Guard::None, Guard::Decline, Guard::NextBest, Guard::NextBestOrDecline];
 
@@ -209,4 +209,54 @@ proptest! {
         let any_worthy = (0..options.len()).any(|i| worthy(&i));
         prop_assert_eq!(unaffordable, any_worthy && expected.is_empty());
     }
+}
+
+#[test]
+fn a_budget_in_tokens_needs_rates() {
+    let tokens = vec![Row::at_most(Meter::Tokens, Scope::all(), 1e6)];
+    let budgets = Budgets::new(tokens, 2, 1).unwrap();
+    let pricer = |budgets: Budgets| {
+        let source = DescentConfig::default().build(Oracle::priced(&[])).unwrap();
+        let (models, left) = (models(2), Left::of(budgets));
+        DualPrice::new("dual", source).pricer(&left.setup(&models, Horizon::Unknown)).map(drop)
+    };
+    insta::assert_snapshot!(pricer(budgets.clone()).unwrap_err(), @"policy `dual` needs the models' tokens per USD, since a budget counts tokens");
+    assert!(pricer(budgets.with_tokens_per_usd([1e6; 2].into()).unwrap()).is_ok());
+}
+
+/// Two models with a score of .25 each, and declining: of the program's answer a fifth, three
+/// fifths and a fifth. Out of 2,000 identical queries each share is met within four standard
+/// errors (false alarms: one in 8,000); without shares all go to the first model.
+#[test]
+fn identical_queries_are_divided_as_the_program_divides_them() {
+    let (quality, cost) = ([0.5, 0.5], [1.0, 1.0]);
+    let left = Left::per_model(&[1e9; 2]);
+    let policy = policy(Guard::NextBestOrDecline);
+    let prices = |price| Prices::of(&problem_of(2), vec![price; 2], 0.0);
+    let count = |prices: &Prices| {
+        let mut picks = [0_u32; 3];
+        for index in 0..2_000 {
+            let (ranked, _) = rank(&policy, &arrival(index, &quality, &cost), prices, &left);
+            picks[ranked.first().map_or(2, |pick| pick.0)] += 1;
+        }
+        picks
+    };
+    let shares = || vec![0.2, 0.6, 0.2];
+    // At half a dollar both are worth nothing: declining ties with them.
+    let picks = count(&prices(0.5).with_tie_shares(shares()));
+    for (picked, share) in picks.iter().zip(shares()) {
+        let error = 4.0 * (2_000.0 * share * (1.0 - share)).sqrt();
+        assert!((f64::from(*picked) - 2_000.0 * share).abs() < error, "{picks:?}");
+    }
+    // At a quarter they are worth something: a quarter and three quarters.
+    let picks = count(&prices(0.25).with_tie_shares(shares()));
+    assert!(picks[2] == 0 && picks[0].abs_diff(500) < 80, "{picks:?}");
+    assert_eq!(count(&prices(0.25)), [2_000, 0, 0]);
+}
+
+/// `n` budgets, one a model, over no queries.
+fn problem_of(n: usize) -> Problem {
+    let left = Left::per_model(&vec![1.0; n]);
+    let nothing = sample::problem(&left.budgets, [].into(), [].into(), None).unwrap();
+    nothing.with_rows(left.budgets.rows().to_vec()).unwrap()
 }

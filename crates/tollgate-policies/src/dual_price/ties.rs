@@ -78,3 +78,6 @@ fn score(problem: &Problem, prices: &Coefficients, query: usize, scores: &mut [f
 pub(super) fn same(a: f64, b: f64, size: f64) -> bool {
     (a - b).abs() <= SAME * size
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,5 @@
+use tollgate_core::Horizon;
+
 use super::*;
 use crate::testing::{Left, arrival, models, rank};
 use crate::{Greedy, GreedyBy};
@@ -37,7 +39,7 @@ fn it_says_who_decided() {
 fn refusals() {
     let left = Left::per_model(&[1.0; 2]);
     let models = models(2);
-    let setup = left.setup(&models, None);
+    let setup = left.setup(&models, Horizon::Unknown);
     assert!(scripted(&[Some(1), None]).pricer(&setup).unwrap().is_none());
     let error = scripted(&[Some(1), Some(2)]).pricer(&setup).unwrap_err();
     insta::assert_snapshot!(error, @"policy `scripted(2, then greedy-perf)` needs a script of models that are there");

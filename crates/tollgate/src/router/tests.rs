@@ -366,9 +366,6 @@ fn parts_that_do_not_fit() {
     insta::assert_snapshot!(unspent(split(vec![0.1; 3])), @"the budget speaks of 3 models, the history of 2");
     let three = Budget::rows(Budgets::per_model(&[1.0; 3]).unwrap());
     insta::assert_snapshot!(unspent(three), @"the budget speaks of 3 models, the history of 2");
-    let tenants = Budgets::new(vec![Row::at_most(Meter::Cost, Scope::group(1), 1.0)], 2, 2);
-    let tenants = Budget::rows(tenants.unwrap()).horizon(9);
-    insta::assert_snapshot!(unbuilt(presets::tollgate(), tenants), @"policy `history(every=100)` needs budgets without query groups");
 }
 
 #[test]

@@ -13,11 +13,20 @@
 //! After `t` arrivals, `s_c` of them in the cell, the rest `R = N - t` is expected to hold
 //!
 //! ```text
-//! rest_c = max(0, N p_c - s_c), scaled so that they sum to R                        (1)
+//! rest_c = max(0, R p_c + a (t p_c - s_c)), scaled so that they sum to R             (1)
 //! ```
 //!
-//! and the prompts of the cell share that weight. In a random order (1) is the history, but for
-//! noise; in any other it is what the order has left.
+//! and the prompts of the cell share that weight. With `a = 1` this is `N p_c - s_c`, what the
+//! population has left. In a random order, however, what has come says nothing of what is to
+//! come: `t p_c - s_c` is noise, and `a = 0` is right. How much of the deviations is more than
+//! noise is estimated as James and Stein do it, over all `K` cells at once:
+//!
+//! ```text
+//! a = max(0, 1 - (K - 1) / X),   X = sum_c (t p_c - s_c)^2 / (t p_c (1 + t / n))    (2)
+//! ```
+//!
+//! `X` is about `K - 1` in a random order, the second factor of its denominator being the noise
+//! of a history of `n` prompts; in a sorted one it grows with `t`.
 //!
 //! *Novelties.* An arrival is a stranger if it is farther from its center than all but a
 //! hundredth of the history. Where more than [`ALARM`] of the last [`LATEST`] arrivals are
@@ -107,15 +116,30 @@ impl RestOutlook {
     /// How many arrivals of each cell are still expected, by prompt of the history: (1).
     fn weights(&self, seen: f64, rest: f64) -> Vec<f64> {
         let n: f64 = self.cell_of.len() as f64;
-        let all = seen + rest;
-        let expected = self.sizes.iter().zip(&self.seen);
-        let left: Vec<f64> =
-            expected.map(|(size, seen)| (all * size / n - seen).max(0.0)).collect();
+        let order = self.order(seen);
+        let expected = self.sizes.iter().zip(&self.seen).map(|(size, come)| {
+            let share = size / n;
+            (rest * share + order * (seen * share - come)).max(0.0)
+        });
+        let left: Vec<f64> = expected.collect();
         let total: f64 = left.iter().sum();
         if total <= 0.0 {
             return vec![rest / n; self.cell_of.len()];
         }
         self.cell_of.iter().map(|&cell| left[cell] / self.sizes[cell] * rest / total).collect()
+    }
+
+    /// `a` of (2): how much of what has come is order, and not accident.
+    fn order(&self, seen: f64) -> f64 {
+        let n = self.cell_of.len() as f64;
+        let cells = self.sizes.iter().zip(&self.seen).filter(|(size, _)| **size > 0.0);
+        let surprise = |(size, come): (&f64, &f64)| {
+            let expected = seen * size / n;
+            (expected - come).powi(2) / (expected * (1.0 + seen / n))
+        };
+        let freedom = cells.clone().count().saturating_sub(1) as f64;
+        let surprise: f64 = cells.map(surprise).sum();
+        if surprise > freedom { 1.0 - freedom / surprise } else { 0.0 }
     }
 
     /// The share of strangers among the latest arrivals, 0 below the alarm.

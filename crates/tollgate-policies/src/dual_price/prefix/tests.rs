@@ -144,6 +144,4 @@ fn what_it_needs_it_names() {
     insta::assert_snapshot!(unstarted(config(), pooled(), Horizon::Unknown), @"policy `prefix(eps=0.25, alpha=0.5)` needs the number of arrivals in advance");
     let two = PrefixPricesConfig { prices: Some(vec![0.0; 2]), ..config() };
     insta::assert_snapshot!(unstarted(two, pooled(), Horizon::Arrivals(9)), @"policy `prefix(eps=0.25, alpha=0.5)` needs one given price for each budget");
-    let tenants = Budgets::new(pooled().rows().to_vec(), 2, 2).unwrap();
-    insta::assert_snapshot!(unstarted(config(), tenants, Horizon::Arrivals(9)), @"policy `prefix(eps=0.25, alpha=0.5)` needs budgets without query groups");
 }

@@ -1,4 +1,4 @@
-use tollgate_core::{EstimateTable, Row, Scope};
+use tollgate_core::{Choice, EstimateTable, Meter, Row, Scope};
 
 use super::*;
 use crate::dual_price::Outlook;
@@ -144,9 +144,78 @@ fn unstarted(budgets: Budgets, horizon: Horizon, with_history: bool) -> String {
 fn what_it_needs_it_names() {
     let pooled = || Budgets::pooled(1.0, 2).unwrap();
     insta::assert_snapshot!(unstarted(pooled(), Horizon::Arrivals(8), false), @"policy `history(every=100)` needs held-out estimates of the history");
-    let tenants = Budgets::new(pooled().rows().to_vec(), 2, 3).unwrap();
-    insta::assert_snapshot!(unstarted(tenants, Horizon::Arrivals(8), true), @"policy `history(every=100)` needs budgets without query groups");
-    let tokens = vec![Row::at_most(Meter::Tokens, Scope::all(), 1e6)];
-    let tokens = Budgets::new(tokens, 2, 1).unwrap();
-    insta::assert_snapshot!(unstarted(tokens, Horizon::Arrivals(8), true), @"the price problem is refused: meter Tokens is used but has no table");
+}
+
+/// Ten arrivals without prices, then when the arrivals have grown by a quarter, but never more
+/// than a third of what is left.
+#[test]
+fn an_adaptive_schedule_is_dense_at_both_ends() {
+    let config = ResolveConfig {
+        outlook: Outlook::Arrivals,
+        schedule: Schedule::Adaptive,
+        ..ResolveConfig::default()
+    };
+    let solver = Oracle::priced(&[0.25, 0.5]);
+    let source = config.build(Arc::clone(&solver) as Arc<_>).unwrap();
+    assert!(!source.needs_history());
+    let (models, budgets) = (models(2), Left::per_model(&[4.0, 8.0]));
+    let mut pricer = source.start(&budgets.setup(&models, Horizon::Arrivals(30))).unwrap();
+    let mut priced = Vec::new();
+    for index in 0..30 {
+        let arrival = arrival(index, &[1.0; 2], &[1.0; 2]);
+        let view = budgets.view();
+        let progress = Progress { arrival: &arrival, budgets: &view, cost_ratios: &[1.0; 2] };
+        if let PriceUpdate::Solve(request) = pricer.before(&progress).unwrap() {
+            assert_eq!(request.problem.n_queries() as u64, index, "all arrivals so far");
+            pricer.install(request.run().unwrap());
+            priced.push(index);
+        }
+    }
+    assert_eq!(priced, [10, 12, 15, 18, 22, 24, 26, 27, 28, 29]);
+}
+
+/// Told at arrival 1 that there will be 100 in all and not 8, it solves at the next one, on
+/// the history of 2 for the 98 that are left.
+#[test]
+fn an_announcement_is_priced_at_once() {
+    let solver = Oracle::priced(&[0.25, 0.5]);
+    let source = history_every().build(Arc::clone(&solver) as Arc<_>).unwrap();
+    let (models, history) = (models(2), history());
+    let budgets = Left::per_model(&[4.0, 8.0]);
+    let setup =
+        RunSetup { history: Some(&history), ..budgets.setup(&models, Horizon::Arrivals(8)) };
+    let mut pricer = source.start(&setup).unwrap();
+    for index in 0..4 {
+        let arrival = arrival(index, &[1.0; 2], &[1.0; 2]);
+        let view = budgets.view();
+        let progress = Progress { arrival: &arrival, budgets: &view, cost_ratios: &[1.0; 2] };
+        if let PriceUpdate::Solve(request) = pricer.before(&progress).unwrap() {
+            pricer.install(request.run().unwrap());
+        }
+        if index == 1 {
+            pricer.announce(Horizon::Arrivals(100));
+        }
+    }
+    let scaled = [[4.0 / 98.0 * 2.0, 8.0 / 98.0 * 2.0]];
+    assert_eq!(capacities(&solver), [[1.0, 2.0], scaled[0]]);
+}
+
+/// Costs that turn out a fifth higher are a fifth higher in the history as well.
+#[test]
+fn the_history_costs_what_answers_cost() {
+    let solver = Oracle::priced(&[0.25, 0.5]);
+    let source = history_every().build(Arc::clone(&solver) as Arc<_>).unwrap();
+    let (models, history) = (models(2), history());
+    let budgets = Left::per_model(&[4.0, 8.0]);
+    let setup =
+        RunSetup { history: Some(&history), ..budgets.setup(&models, Horizon::Arrivals(8)) };
+    let mut pricer = source.start(&setup).unwrap();
+    let arrival = arrival(0, &[1.0; 2], &[1.0; 2]);
+    let view = budgets.view();
+    let progress = Progress { arrival: &arrival, budgets: &view, cost_ratios: &[1.2, 1.0] };
+    let PriceUpdate::Solve(request) = pricer.before(&progress).unwrap() else {
+        panic!("prices are due")
+    };
+    let expected = [COST[0] * 1.2, COST[1], COST[2] * 1.2, COST[3]];
+    assert_eq!(request.problem.table(Meter::Cost).unwrap()[..], expected);
 }
