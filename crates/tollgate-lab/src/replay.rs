@@ -46,7 +46,16 @@ pub fn replay(
 ) -> Result<Replay, LabError> {
     let span = info_span!("replay", policy = policy.name(), arrivals = scenario.len());
     let _entered = span.enter();
-    let mut run = Run::start(scenario, policy, estimates, history)?;
+    let setup = RunSetup {
+        models: scenario.models(),
+        budgets: scenario.budgets(),
+        horizon: Some(scenario.len() as u64),
+        history,
+        seed: scenario.seed(),
+    };
+    let adapted = policy.adapt(&setup)?;
+    let policy = adapted.as_deref().unwrap_or(policy);
+    let mut run = Run::start(scenario, policy, estimates, &setup)?;
     let start = Instant::now();
     let batch = policy.batch_size();
     let mut from = 0;
@@ -80,21 +89,14 @@ impl<'a> Run<'a> {
         scenario: &'a Scenario,
         policy: &'a dyn Policy,
         estimates: &'a EstimateTable,
-        history: Option<&EstimateTable>,
+        setup: &RunSetup<'_>,
     ) -> Result<Self, LabError> {
-        let pricer = policy.pricer(&RunSetup {
-            models: scenario.models(),
-            budgets: scenario.budgets(),
-            horizon: Some(scenario.len() as u64),
-            history,
-            seed: scenario.seed(),
-        })?;
         Ok(Self {
             scenario,
             policy,
             estimates,
             ledger: Ledger::open(scenario.budgets().clone())?,
-            pricer,
+            pricer: policy.pricer(setup)?,
             prices: Prices::unset(),
             rankings: vec![Ranking::default(); policy.batch_size().min(scenario.len())],
             remaining: Vec::new(),
