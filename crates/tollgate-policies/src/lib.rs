@@ -3,7 +3,9 @@
 //! | policy | what it does | source |
 //! |---|---|---|
 //! | [`Random`] | any model, uniformly | baseline |
-//! | [`Greedy`] | the best estimate, or the largest estimated remainder | baseline |
+//! | [`RoundRobin`] | each model in its turn | baseline |
+//! | [`Fixed`] | one model for everything: a given one, or the best | baseline |
+//! | [`Greedy`] | the best estimate, the best for the money, or the largest estimated remainder | baseline |
 //! | [`BatchSplit`] | spends the whole rest on the best of each batch | baseline |
 //! | [`DualPrice`] | value less price, with prices from a [`PriceSource`] | the one idea |
 //! | [`Scripted`] | somebody else's picks, then a policy | reproduction |
@@ -16,9 +18,13 @@
 
 mod batch;
 mod dual_price;
+mod fitting;
+mod fixed;
 mod greedy;
 mod random;
+mod round_robin;
 mod scripted;
+mod setup;
 mod splits;
 #[cfg(test)]
 mod testing;
@@ -28,7 +34,9 @@ pub use dual_price::{
     DualPrice, Guard, HistoryPrices, HistoryPricesConfig, PrefixObjective, PrefixPrices,
     PrefixPricesConfig, PriceSource,
 };
+pub use fixed::{Fixed, FixedConfig};
 pub use greedy::{Greedy, GreedyBy};
 pub use random::Random;
+pub use round_robin::RoundRobin;
 pub use scripted::Scripted;
 pub use splits::{BudgetSplit, SplitNameError};

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use tollgate_core::{
-    Arrival, BudgetView, Budgets, Choice, Estimates, Meter, Models, Policy, Prices, Primal,
-    Problem, Ranking, RunSetup, Seed, Sense, Solution, SolveError, SolveOptions, Solver, Status,
-    WarmState, dual_bound,
+    Arrival, BudgetView, Budgets, Choice, EstimateTable, Estimates, Meter, Models, Policy, Prices,
+    Primal, Problem, Ranking, RunSetup, Seed, Sense, Solution, SolveError, SolveOptions, Solver,
+    Status, WarmState, dual_bound,
 };
 
 /// Answers every problem with the prices it was given and the best whole assignment, found
@@ -199,4 +199,14 @@ pub(crate) fn rank(
     policy.rank(arrival, prices, &left.view(), &mut out).unwrap();
     let entries = out.entries().iter().map(|entry| (entry.model, entry.score)).collect();
     (entries, out.is_unaffordable())
+}
+
+/// Estimates of some prompts, without errors.
+pub(crate) fn table<const M: usize>(quality: &[[f64; M]], cost: &[[f64; M]]) -> EstimateTable {
+    let mut table = EstimateTable::zeros(quality.len(), M);
+    table.fill(|out| {
+        out.quality.copy_from_slice(quality.as_flattened());
+        out.cost.copy_from_slice(cost.as_flattened());
+    });
+    table
 }
