@@ -6,6 +6,7 @@
 //! | [`RoundRobin`] | each model in its turn | baseline |
 //! | [`Fixed`] | one model for everything: a given one, or the best | baseline |
 //! | [`Greedy`] | the best estimate, the best for the money, or the largest estimated remainder | baseline |
+//! | [`Threshold`] | the cheapest that is good enough; how good is learned from history | RouteLLM, ECCOS |
 //! | [`BatchSplit`] | spends the whole rest on the best of each batch | baseline |
 //! | [`DualPrice`] | value less price, with prices from a [`PriceSource`] | the one idea |
 //! | [`Scripted`] | somebody else's picks, then a policy | reproduction |
@@ -28,6 +29,7 @@ mod setup;
 mod splits;
 #[cfg(test)]
 mod testing;
+mod threshold;
 
 pub use batch::{BatchSplit, BatchSplitConfig};
 pub use dual_price::{
@@ -40,3 +42,4 @@ pub use random::Random;
 pub use round_robin::RoundRobin;
 pub use scripted::Scripted;
 pub use splits::{BudgetSplit, SplitNameError};
+pub use threshold::{Threshold, ThresholdConfig};
