@@ -7,6 +7,7 @@
 //! | [`Fixed`] | one model for everything: a given one, or the best | baseline |
 //! | [`Greedy`] | the best estimate, the best for the money, or the largest estimated remainder | baseline |
 //! | [`Threshold`] | the cheapest that is good enough; how good is learned from history | RouteLLM, ECCOS |
+//! | [`ExpThreshold`] | value less a price that rises with what is spent, safe in any order | online knapsack |
 //! | [`BatchSplit`] | spends the whole rest on the best of each batch | baseline |
 //! | [`DualPrice`] | value less price, with prices from a [`PriceSource`] | the one idea |
 //! | [`Scripted`] | somebody else's picks, then a policy | reproduction |
@@ -19,6 +20,7 @@
 
 mod batch;
 mod dual_price;
+mod exp_threshold;
 mod fitting;
 mod fixed;
 mod greedy;
@@ -36,6 +38,7 @@ pub use dual_price::{
     DualPrice, Guard, HistoryPrices, HistoryPricesConfig, PrefixObjective, PrefixPrices,
     PrefixPricesConfig, PriceSource,
 };
+pub use exp_threshold::{ExpThreshold, ExpThresholdBy, ExpThresholdConfig};
 pub use fixed::{Fixed, FixedConfig};
 pub use greedy::{Greedy, GreedyBy};
 pub use random::Random;
