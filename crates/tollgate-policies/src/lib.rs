@@ -8,7 +8,7 @@
 //! | [`Greedy`] | the best estimate, the best for the money, or the largest estimated remainder | baseline |
 //! | [`Threshold`] | the cheapest that is good enough; how good is learned from history | RouteLLM, ECCOS |
 //! | [`ExpThreshold`] | value less a price that rises with what is spent, safe in any order | online knapsack |
-//! | [`BatchSplit`] | spends the whole rest on the best of each batch | baseline |
+//! | [`BatchSplit`] | the best of each batch for all that is left, or for what is due | baseline |
 //! | [`DualPrice`] | value less price, with prices from a [`PriceSource`] | the one idea |
 //! | [`Scripted`] | somebody else's picks, then a policy | reproduction |
 //!
