@@ -341,10 +341,28 @@ pub enum PolicyError {
         /// What is missing.
         what: &'static str,
     },
+    /// A model that the run does not have.
+    #[error("policy `{policy}` names model `{model}`; there are {valid}")]
+    UnknownModel {
+        /// The policy.
+        policy: String,
+        /// The model.
+        model: ModelId,
+        /// The names there are.
+        valid: String,
+    },
     /// A problem that could not be put together.
     #[error("the price problem is refused")]
     Problem(#[from] ProblemError),
     /// A solve that broke down.
     #[error("the price problem could not be solved")]
     Solve(#[from] SolveError),
+}
+
+impl PolicyError {
+    /// What a policy answers that is asked to rank before
+    /// [`adapt`](crate::Policy::adapt) has taught it what it needs.
+    pub fn not_adapted(policy: String) -> Self {
+        Self::Needs { policy, what: "to be adapted to a run before it ranks" }
+    }
 }

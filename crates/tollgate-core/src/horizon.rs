@@ -41,6 +41,13 @@ impl Horizon {
     }
 }
 
+/// A number of arrivals, or that nobody knows it.
+impl From<Option<u64>> for Horizon {
+    fn from(arrivals: Option<u64>) -> Self {
+        arrivals.map_or(Self::Unknown, Self::Arrivals)
+    }
+}
+
 /// Arrivals a second: what has been seen, and the expectation as if it were `PRIOR` arrivals
 /// more.
 fn rate(seen: f64, now: f64, at: f64, expected: f64) -> f64 {

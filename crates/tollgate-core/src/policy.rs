@@ -15,7 +15,8 @@ pub trait Policy: fmt::Debug + Send + Sync {
     /// The name in reports and in the registry.
     fn name(&self) -> String;
 
-    /// Whether [`pricer`](Self::pricer) needs [`RunSetup::history`].
+    /// Whether [`adapt`](Self::adapt) or [`pricer`](Self::pricer) needs
+    /// [`RunSetup::history`].
     fn needs_history(&self) -> bool {
         false
     }
@@ -24,6 +25,17 @@ pub trait Policy: fmt::Debug + Send + Sync {
     /// see [`CostRatios`](crate::CostRatios). Off by default, as in the papers.
     fn corrects_costs(&self) -> bool {
         false
+    }
+
+    /// This policy with what it learns from the setup of one run, a threshold calibrated
+    /// on history say; `None` where there is nothing to learn. What comes back is used in
+    /// place of this policy from then on, and is not adapted again.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when the setup lacks what is to be learned from.
+    fn adapt(&self, setup: &RunSetup<'_>) -> Result<Option<Arc<dyn Policy>>, PolicyError> {
+        let _ = setup;
+        Ok(None)
     }
 
     /// The price source of one run; `None` for a policy that charges nothing.

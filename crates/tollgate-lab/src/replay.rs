@@ -47,7 +47,16 @@ pub fn replay(
 ) -> Result<Replay, LabError> {
     let span = info_span!("replay", policy = policy.name(), arrivals = stream.len());
     let _entered = span.enter();
-    let mut run = Run::start(stream, policy, estimates, history)?;
+    let setup = RunSetup {
+        models: stream.models(),
+        budgets: stream.budgets(),
+        horizon: stream.horizon(),
+        history,
+        seed: stream.seed(),
+    };
+    let adapted = policy.adapt(&setup)?;
+    let policy = adapted.as_deref().unwrap_or(policy);
+    let mut run = Run::start(stream, policy, estimates, &setup)?;
     let start = Instant::now();
     let batch = policy.batch_size();
     let mut from = 0;
@@ -84,22 +93,15 @@ impl<'a> Run<'a> {
         stream: &'a Stream,
         policy: &'a dyn Policy,
         estimates: &'a EstimateTable,
-        history: Option<&EstimateTable>,
+        setup: &RunSetup<'_>,
     ) -> Result<Self, LabError> {
-        let pricer = policy.pricer(&RunSetup {
-            models: stream.models(),
-            budgets: stream.budgets(),
-            horizon: stream.horizon(),
-            history,
-            seed: stream.seed(),
-        })?;
         let (n_models, batch) = (stream.models().len(), policy.batch_size().min(stream.len()));
         Ok(Self {
             stream,
             policy,
             estimates,
             ledger: Ledger::open(stream.budgets().clone())?,
-            pricer,
+            pricer: policy.pricer(setup)?,
             prices: Prices::unset(),
             rankings: vec![Ranking::default(); batch],
             remaining: Vec::new(),

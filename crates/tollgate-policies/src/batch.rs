@@ -1,14 +1,27 @@
-//! Batches: the best of each batch for everything that is left.
+//! Batches: the best of each batch for everything that is left, or for what is due.
 //!
 //! # Problem
-//! Arrivals are collected in batches. Each batch is assigned as if it were the last:
-//! the linear program (1) of the core over the batch, with the whole estimated
-//! remainder of every budget as capacity.
+//! Arrivals are collected in batches, and each batch is assigned by the linear program (1)
+//! of the core over the batch. As published, each batch is assigned as if it were the last:
+//! the capacities are the whole estimated remainders of the budgets, and early batches
+//! spend what later ones would have needed.
+//!
+//! Paced, a batch of `b` after `t` of `N` arrivals has as capacity of a budget `B`, of
+//! which `R` is left by estimates,
+//!
+//! ```text
+//! min(R, b B / N + s)         where s = R - B (N - t) / N >= 0
+//! R b / (N - t)               where s < 0                                        (2)
+//! ```
+//!
+//! Its own share of the budget, and all that earlier batches have left of theirs, `s`; what
+//! they have overdrawn is spread over all the batches to come. The last batch may use all
+//! of `R`, and so may whatever comes after the horizon.
 //!
 //! # Departures from the paper
 //! The published baseline solves a binary program by branch and bound; here the
 //! linear program is solved exactly, rounded and repaired. At most one query a row
-//! is fractional at a vertex, so little is lost.
+//! is fractional at a vertex, so little is lost. Pacing is ours.
 //!
 //! # References
 //! Wu and Silwal (2025), PORT, baseline `BatchSplit` (batches of 256).
@@ -18,10 +31,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tollgate_core::{
     Arrival, BudgetView, Choice, Meter, ParamError, Policy, PolicyError, Prices, Problem, Ranking,
-    SolveOptions, Solver, round_and_repair,
+    RunSetup, SolveOptions, Solver, round_and_repair,
 };
 
-/// Knobs of [`BatchSplit`]. Unchecked until [`build`](Self::build).
+use crate::setup::horizon;
+
+/// Knobs of [`BatchSplit`]. Unchecked until [`build`](Self::build) or
+/// [`build_paced`](Self::build_paced).
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BatchSplitConfig {
@@ -36,29 +52,94 @@ impl Default for BatchSplitConfig {
 }
 
 impl BatchSplitConfig {
-    /// Checks the knobs.
+    /// Each batch for everything that is left, as published.
     ///
     /// # Errors
     /// [`ParamError`] when `batch` is 0.
     pub fn build(self, solver: Arc<dyn Solver>) -> Result<BatchSplit, ParamError> {
+        self.check(solver, Pace::Everything)
+    }
+
+    /// Each batch for what is due: equation (2).
+    ///
+    /// # Errors
+    /// [`ParamError`] when `batch` is 0.
+    pub fn build_paced(self, solver: Arc<dyn Solver>) -> Result<BatchSplit, ParamError> {
+        self.check(solver, Pace::Due { horizon: None })
+    }
+
+    fn check(self, solver: Arc<dyn Solver>, pace: Pace) -> Result<BatchSplit, ParamError> {
         let Self { batch } = self;
         if batch == 0 {
             return Err(ParamError { field: "batch", rule: ">= 1", got: 0.0 });
         }
-        Ok(BatchSplit { batch, solver })
+        Ok(BatchSplit { batch, pace, solver })
     }
 }
 
-/// Assigns each batch as if it were the last.
+/// How much of the remainder a batch may use.
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    Everything,
+    Due {
+        /// Known once it is adapted to a run.
+        horizon: Option<u64>,
+    },
+}
+
+/// Assigns each batch as if it were the last, or to what is due.
 #[derive(Clone, Debug)]
 pub struct BatchSplit {
     batch: usize,
+    pace: Pace,
     solver: Arc<dyn Solver>,
+}
+
+impl BatchSplit {
+    /// The capacity of each budget for a batch.
+    fn capacities(
+        &self,
+        arrivals: &[Arrival<'_>],
+        budgets: &BudgetView<'_>,
+    ) -> Result<Vec<f64>, PolicyError> {
+        let left = budgets.remaining_estimated;
+        let horizon = match self.pace {
+            Pace::Everything => return Ok(left.to_vec()),
+            Pace::Due { horizon } => {
+                horizon.ok_or_else(|| PolicyError::not_adapted(self.name()))?
+            }
+        };
+        let seen = arrivals.first().map_or(0, |arrival| arrival.index);
+        let (batch, rest) = (arrivals.len() as f64, horizon.saturating_sub(seen) as f64);
+        let rows = left.iter().zip(budgets.budgets.rows());
+        Ok(rows.map(|(&left, row)| due(left, row.capacity, batch, rest, horizon)).collect())
+    }
+}
+
+/// Equation (2), with `rest = N - t`.
+fn due(left: f64, capacity: f64, batch: f64, rest: f64, horizon: u64) -> f64 {
+    if batch >= rest {
+        return left;
+    }
+    let each = capacity / horizon as f64;
+    let saved = left - each * rest;
+    if saved >= 0.0 { left.min(batch * each + saved) } else { left * batch / rest }
 }
 
 impl Policy for BatchSplit {
     fn name(&self) -> String {
-        "batch-split".to_owned()
+        match self.pace {
+            Pace::Everything => "batch-split".to_owned(),
+            Pace::Due { .. } => "batch-paced".to_owned(),
+        }
+    }
+
+    fn adapt(&self, setup: &RunSetup<'_>) -> Result<Option<Arc<dyn Policy>>, PolicyError> {
+        if matches!(self.pace, Pace::Everything) {
+            return Ok(None);
+        }
+        let horizon = Some(horizon(setup, || self.name())?);
+        Ok(Some(Arc::new(Self { pace: Pace::Due { horizon }, ..self.clone() })))
     }
 
     fn batch_size(&self) -> usize {
@@ -82,7 +163,7 @@ impl Policy for BatchSplit {
         budgets: &BudgetView<'_>,
         out: &mut [Ranking],
     ) -> Result<(), PolicyError> {
-        let problem = problem_of(arrivals, budgets)?;
+        let problem = problem_of(arrivals, budgets, self.capacities(arrivals, budgets)?)?;
         let solution = self.solver.solve(&problem, &SolveOptions::default(), None)?;
         // The all-declined answer is always feasible here, so a primal always exists.
         let assignment = solution
@@ -99,7 +180,11 @@ impl Policy for BatchSplit {
     }
 }
 
-fn problem_of(arrivals: &[Arrival<'_>], budgets: &BudgetView<'_>) -> Result<Problem, PolicyError> {
+fn problem_of(
+    arrivals: &[Arrival<'_>],
+    budgets: &BudgetView<'_>,
+    capacities: Vec<f64>,
+) -> Result<Problem, PolicyError> {
     let column = |meter| -> Arc<[f64]> {
         arrivals
             .iter()
@@ -107,7 +192,7 @@ fn problem_of(arrivals: &[Arrival<'_>], budgets: &BudgetView<'_>) -> Result<Prob
             .copied()
             .collect()
     };
-    let rows = budgets.budgets.rows_with(budgets.remaining_estimated.iter().copied());
+    let rows = budgets.budgets.rows_with(capacities);
     Ok(Problem::builder(arrivals.len(), budgets.budgets.n_models(), Choice::AtMostOne)
         .table(Meter::Quality, column(Meter::Quality))
         .table(Meter::Cost, column(Meter::Cost))

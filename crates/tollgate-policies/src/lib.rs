@@ -3,8 +3,12 @@
 //! | policy | what it does | source |
 //! |---|---|---|
 //! | [`Random`] | any model, uniformly | baseline |
-//! | [`Greedy`] | the best estimate, or the largest estimated remainder | baseline |
-//! | [`BatchSplit`] | spends the whole rest on the best of each batch | baseline |
+//! | [`RoundRobin`] | each model in its turn | baseline |
+//! | [`Fixed`] | one model for everything: a given one, or the best | baseline |
+//! | [`Greedy`] | the best estimate, the best for the money, or the largest estimated remainder | baseline |
+//! | [`Threshold`] | the cheapest that is good enough; how good is learned from history | RouteLLM, ECCOS |
+//! | [`ExpThreshold`] | value less a price that rises with what is spent, safe in any order | online knapsack |
+//! | [`BatchSplit`] | the best of each batch for all that is left, or for what is due | baseline |
 //! | [`DualPrice`] | value less price, with prices from a [`PriceSource`] | the one idea |
 //! | [`Scripted`] | somebody else's picks, then a policy | reproduction |
 //!
@@ -16,12 +20,18 @@
 
 mod batch;
 mod dual_price;
+mod exp_threshold;
+mod fitting;
+mod fixed;
 mod greedy;
 mod random;
+mod round_robin;
 mod scripted;
+mod setup;
 mod splits;
 #[cfg(test)]
 mod testing;
+mod threshold;
 
 pub use batch::{BatchSplit, BatchSplitConfig};
 pub use dual_price::{
@@ -29,7 +39,11 @@ pub use dual_price::{
     PrefixObjective, PrefixPrices, PrefixPricesConfig, PriceSource, Resolve, ResolveConfig,
     Schedule, Start, Steps, Target,
 };
+pub use exp_threshold::{ExpThreshold, ExpThresholdBy, ExpThresholdConfig};
+pub use fixed::{Fixed, FixedConfig};
 pub use greedy::{Greedy, GreedyBy};
 pub use random::Random;
+pub use round_robin::RoundRobin;
 pub use scripted::Scripted;
 pub use splits::{BudgetSplit, SplitNameError};
+pub use threshold::{Threshold, ThresholdConfig};

@@ -35,6 +35,11 @@ impl Policy for Scripted {
         self.then.needs_history()
     }
 
+    fn adapt(&self, setup: &RunSetup<'_>) -> Result<Option<Arc<dyn Policy>>, PolicyError> {
+        let then = self.then.adapt(setup)?;
+        Ok(then.map(|then| Arc::new(Self { then, ..self.clone() }) as Arc<dyn Policy>))
+    }
+
     fn pricer(&self, setup: &RunSetup<'_>) -> Result<Option<Box<dyn Pricer>>, PolicyError> {
         if self.picks.iter().flatten().any(|&model| model >= setup.models.len()) {
             let what = "a script of models that are there";

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use tollgate_core::{
-    Arrival, BudgetView, Budgets, Choice, Estimates, Horizon, Meter, Models, Policy, Prices,
-    Primal, Problem, Ranking, RunSetup, Seed, Sense, Solution, SolveError, SolveOptions, Solver,
-    Status, WarmState, dual_bound,
+    Arrival, BudgetView, Budgets, Choice, EstimateTable, Estimates, Horizon, Meter, Models, Policy,
+    Prices, Primal, Problem, Ranking, RunSetup, Seed, Sense, Solution, SolveError, SolveOptions,
+    Solver, Status, WarmState, dual_bound,
 };
 
 /// Answers every problem with the prices it was given and the best whole assignment, found
@@ -171,8 +171,18 @@ impl Left {
     }
 
     /// A run of `horizon` arrivals, without a history.
-    pub(crate) fn setup<'a>(&'a self, models: &'a Models, horizon: Horizon) -> RunSetup<'a> {
-        RunSetup { models, budgets: &self.budgets, horizon, history: None, seed: Seed(5) }
+    pub(crate) fn setup<'a>(
+        &'a self,
+        models: &'a Models,
+        horizon: impl Into<Horizon>,
+    ) -> RunSetup<'a> {
+        RunSetup {
+            models,
+            budgets: &self.budgets,
+            horizon: horizon.into(),
+            history: None,
+            seed: Seed(5),
+        }
     }
 }
 
@@ -199,4 +209,14 @@ pub(crate) fn rank(
     policy.rank(arrival, prices, &left.view(), &mut out).unwrap();
     let entries = out.entries().iter().map(|entry| (entry.model, entry.score)).collect();
     (entries, out.is_unaffordable())
+}
+
+/// Estimates of some prompts, without errors.
+pub(crate) fn table<const M: usize>(quality: &[[f64; M]], cost: &[[f64; M]]) -> EstimateTable {
+    let mut table = EstimateTable::zeros(quality.len(), M);
+    table.fill(|out| {
+        out.quality.copy_from_slice(quality.as_flattened());
+        out.cost.copy_from_slice(cost.as_flattened());
+    });
+    table
 }

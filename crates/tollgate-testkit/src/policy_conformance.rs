@@ -36,10 +36,15 @@ pub fn check_falling_back(policy: &dyn Policy) {
 
 fn run(policy: &dyn Policy, falls_back: bool) {
     assert!(!policy.name().is_empty(), "{policy:?} has no name");
-    assert!(policy.batch_size() >= 1, "{} wants batches of none", policy.name());
     for case in cases() {
         let context = format!("{} on {}", policy.name(), case.name);
+        let Some(adapted) = refusable(policy.adapt(&case.setup(policy)), &context) else {
+            continue;
+        };
+        let policy = adapted.as_deref().unwrap_or(policy);
+        assert!(policy.batch_size() >= 1, "{} wants batches of none", policy.name());
         let Some(priced) = prices_of(policy, &case, Observed::InTime, &context) else { continue };
+        let charges = policy.pricer(&case.setup(policy)).expect(&context).is_some();
         for observed in [Observed::LateAndReversed, Observed::Never, Observed::InTime] {
             // Feedback may change later prices; that it is digested is the promise. Seen
             // alike, it changes nothing.
@@ -61,7 +66,8 @@ fn run(policy: &dyn Policy, falls_back: bool) {
                 is_sane(ranking, case.n_models, &format!("{context}, arrival {index}"));
             }
             batches_agree(policy, &case, prices, &first, &context);
-            if falls_back && prices.coefficients().is_some() {
+            // While a policy that charges has no prices yet, it explores.
+            if falls_back && (prices.coefficients().is_some() || !charges) {
                 only_what_fits(&case, &first, &context);
                 serves_while_it_can(policy, &case, prices, &context);
             }
@@ -69,8 +75,17 @@ fn run(policy: &dyn Policy, falls_back: bool) {
     }
 }
 
+/// What a policy makes of a setup; `None` where it refuses it, as it may.
+fn refusable<T>(made: Result<T, PolicyError>, context: &str) -> Option<T> {
+    match made {
+        Err(PolicyError::Needs { .. } | PolicyError::Problem(_)) => None,
+        made => Some(made.expect(context)),
+    }
+}
+
 struct Case {
     name: &'static str,
+    models: Models,
     n_models: usize,
     budgets: Budgets,
     stream: EstimateTable,
@@ -87,6 +102,16 @@ impl Case {
             budgets: &self.budgets,
             remaining: &self.remaining,
             remaining_estimated: &self.remaining_estimated,
+        }
+    }
+
+    fn setup(&self, policy: &dyn Policy) -> RunSetup<'_> {
+        RunSetup {
+            models: &self.models,
+            budgets: &self.budgets,
+            horizon: Horizon::Arrivals(ARRIVALS as u64),
+            history: policy.needs_history().then_some(&self.history),
+            seed: SEED,
         }
     }
 
@@ -119,8 +144,10 @@ fn cases() -> Vec<Case> {
     let case = |name, n_models, budgets: Budgets, left: fn(usize) -> f64| {
         let rows = budgets.rows().iter().enumerate();
         let remaining: Vec<f64> = rows.map(|(row, r)| left(row) * r.capacity).collect();
+        let models = Models::new((0..n_models).map(|model| format!("m{model:02}")));
         Case {
             name,
+            models: models.expect("the names differ"),
             n_models,
             budgets,
             stream: estimates(ARRIVALS, n_models, 1),
@@ -186,20 +213,9 @@ fn prices_of(
     observed: Observed,
     context: &str,
 ) -> Option<Prices> {
-    let models = Models::new((0..case.n_models).map(|model| format!("m{model:02}")));
-    let models = models.expect("the names differ");
-    let pricer = policy.pricer(&RunSetup {
-        models: &models,
-        budgets: &case.budgets,
-        horizon: Horizon::Arrivals(ARRIVALS as u64),
-        history: policy.needs_history().then_some(&case.history),
-        seed: SEED,
-    });
-    if let Err(PolicyError::Needs { .. } | PolicyError::Problem(_)) = pricer {
-        return None;
-    }
+    let pricer = refusable(policy.pricer(&case.setup(policy)), context)?;
     let mut prices = Prices::unset();
-    let Some(mut pricer) = pricer.expect(context) else { return Some(prices) };
+    let Some(mut pricer) = pricer else { return Some(prices) };
     for index in 0..ARRIVALS / 2 {
         step(pricer.as_mut(), case, index, observed, &mut prices, context);
     }

@@ -12,8 +12,8 @@ use tollgate_estimators::{
     Auto, Blend, BlendWeights, KernelRidgeConfig, KnnConfig, RidgeConfig, TrainedConfig,
 };
 use tollgate_policies::{
-    BatchSplitConfig, DescentConfig, Greedy, GreedyBy, Outlook,
-    PrefixPricesConfig, Random, ResolveConfig, Schedule,
+    BatchSplitConfig, DescentConfig, Greedy, GreedyBy, Outlook, PrefixPricesConfig, Random,
+    ResolveConfig, Schedule,
 };
 use tollgate_solvers::{
     CuttingPlaneConfig, LagrangianConfig, PrimalDualConfig, SimplexConfig, SmoothedLbfgsConfig,
@@ -173,14 +173,14 @@ pub const POLICIES: &[Preset] = &[
         summary: "prices that follow what is spent, next best with decline",
         estimator: EstimatorSlot::Default(AUTO),
         uses_solver: true,
-        make: |spec, solver| descent(spec, DescentConfig::default(), solver),
+        make: |spec, solver| descent(spec, &DescentConfig::default(), solver),
     },
     Preset {
         name: "hybrid",
         summary: "prices re-solved every 500 arrivals, following what is spent in between",
         estimator: EstimatorSlot::Default(AUTO),
         uses_solver: true,
-        make: |spec, solver| descent(spec, DescentConfig::hybrid(), solver),
+        make: |spec, solver| descent(spec, &DescentConfig::hybrid(), solver),
     },
     Preset {
         name: "resolve",
@@ -431,10 +431,10 @@ fn resolve(
 
 fn descent(
     spec: &Spec,
-    config: DescentConfig,
+    defaults: &DescentConfig,
     solver: &Arc<dyn Solver>,
 ) -> Result<Arc<dyn Policy>, SpecError> {
-    let config = spec.config_over(POLICY, &config)?;
+    let config = spec.config_over(POLICY, defaults)?;
     let policy = presets::descent(&spec.name, config, Arc::clone(solver));
     Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, &e))?))
 }

@@ -2,7 +2,7 @@ use tollgate_core::Horizon;
 
 use super::*;
 use crate::testing::{Left, arrival, models, rank};
-use crate::{Greedy, GreedyBy};
+use crate::{Fixed, Greedy, GreedyBy};
 
 fn scripted(picks: &[Option<usize>]) -> Scripted {
     Scripted::new(picks, Arc::new(Greedy::new(GreedyBy::Quality)))
@@ -43,6 +43,20 @@ fn refusals() {
     assert!(scripted(&[Some(1), None]).pricer(&setup).unwrap().is_none());
     let error = scripted(&[Some(1), Some(2)]).pricer(&setup).unwrap_err();
     insta::assert_snapshot!(error, @"policy `scripted(2, then greedy-perf)` needs a script of models that are there");
+}
+
+#[test]
+fn what_comes_after_is_adapted() {
+    let left = Left::per_model(&[1.0; 2]);
+    let models = models(2);
+    let policy = Scripted::new([Some(0)], Arc::new(Fixed::model("m1")));
+    let policy = policy.adapt(&left.setup(&models, None)).unwrap().unwrap();
+    let pick = |index| {
+        rank(&*policy, &arrival(index, &[0.75, 0.25], &[1.0; 2]), &Prices::unset(), &left).0
+    };
+    assert_eq!([pick(0), pick(1)], [[(0, 0.0)], [(1, 0.25)]]);
+    let nothing_to_learn = scripted(&[None]).adapt(&left.setup(&models, None)).unwrap();
+    assert!(nothing_to_learn.is_none());
 }
 
 #[test]

@@ -122,13 +122,15 @@ impl RouterBuilder<Set<History>, Set<Arc<dyn Fit>>, Set<Arc<dyn Policy>>, Set<Bu
             let (fitted, held_out) = recipe.fit_and_hold_out(&history, seed)?;
             Ok((fitted, Some(held_out)))
         })?;
-        let pricer = policy.pricer(&RunSetup {
+        let setup = RunSetup {
             models,
             budgets: &budgets,
             horizon: budget.horizon,
             history: held_out.as_ref(),
             seed,
-        })?;
+        };
+        let policy = policy.adapt(&setup)?.unwrap_or(policy);
+        let pricer = policy.pricer(&setup)?;
         Ok(Router {
             models: models.clone(),
             estimator: RwLock::new(Arc::from(fitted)),

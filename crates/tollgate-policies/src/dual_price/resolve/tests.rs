@@ -1,4 +1,4 @@
-use tollgate_core::{Choice, EstimateTable, Meter, Row, Scope};
+use tollgate_core::{Choice, EstimateTable, Meter};
 
 use super::*;
 use crate::dual_price::Outlook;
