@@ -6,6 +6,7 @@ mod bench;
 mod book;
 mod ci;
 mod fixtures;
+mod grid;
 mod shell;
 mod tidy;
 mod variants;
@@ -33,6 +34,9 @@ enum Command {
     /// Runs the default policy against PORT over seeds, halves of the models and single
     /// tasks, and prints the page of the book.
     Variants(variants::VariantsOptions),
+    /// Holds the default policy against the best composition of every cell of streams, budgets
+    /// and splits.
+    Grid(grid::GridOptions),
     /// Writes fixtures/stream anew from its seed.
     Fixtures,
     /// Times the hot paths, ratios in one run.
@@ -53,6 +57,7 @@ fn main() -> Result<()> {
             tollgate_cli::run(&options, Some(&root().join("target/ablate")))
         }
         Command::Variants(options) => variants::run(&options),
+        Command::Grid(options) => grid::run(&options),
         Command::Fixtures => fixtures::run(),
         Command::Bench(options) => bench::run(&options),
         Command::Book => book::run(),

@@ -7,5 +7,5 @@ mod progress;
 mod run;
 
 pub use logging::{LogFormat, LogOptions};
-pub use options::{Format, ReplayOptions};
+pub use options::{Format, ReplayOptions, parse_seeds};
 pub use run::run;

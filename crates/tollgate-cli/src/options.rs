@@ -160,7 +160,12 @@ fn choices(given: &[Spec], applies: bool) -> Vec<Option<&Spec>> {
 /// In one range: a slip of the keyboard should not fill the memory.
 const MOST_SEEDS: u64 = 1_000_000;
 
-fn parse_seeds(list: &str) -> Result<Vec<Seed>> {
+/// Seeds as they are written in options: numbers and ranges such as `100..119`, separated by
+/// commas.
+///
+/// # Errors
+/// Where something else is written.
+pub fn parse_seeds(list: &str) -> Result<Vec<Seed>> {
     let number = |text: &str| -> Result<u64> {
         text.trim().parse().with_context(|| format!("`{text}` in --seeds is not a number"))
     };

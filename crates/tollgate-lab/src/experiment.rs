@@ -288,7 +288,7 @@ impl Experiment {
 
 /// The estimates of one scenario by recipe, made once and shared between policies.
 #[derive(Debug, Default)]
-struct Estimated(BTreeMap<String, ByRecipe>);
+pub(crate) struct Estimated(BTreeMap<String, ByRecipe>);
 
 #[derive(Clone, Debug)]
 struct ByRecipe {
@@ -301,6 +301,31 @@ struct ByRecipe {
 }
 
 impl Estimated {
+    /// Makes what a composition will ask for.
+    pub(crate) fn prepare(
+        &mut self,
+        scenario: &Scenario,
+        composition: &Composition,
+    ) -> Result<(), LabError> {
+        let Some(recipe) = &composition.estimator else { return Ok(()) };
+        self.of(scenario, recipe.as_ref(), composition.policy.needs_history()).map(drop)
+    }
+
+    /// Estimates of the stream, and held-out ones of the history, as a composition wants them.
+    ///
+    /// # Panics
+    /// When they have not been [`prepare`](Self::prepare)d.
+    pub(crate) fn tables<'a>(
+        &'a self,
+        scenario: &'a Scenario,
+        composition: &Composition,
+    ) -> (&'a EstimateTable, Option<&'a EstimateTable>) {
+        let Some(recipe) = &composition.estimator else { return (scenario.knn5(), None) };
+        let made = self.0.get(&recipe.name()).expect("it has been prepared");
+        let history = made.history.as_deref().filter(|_| composition.policy.needs_history());
+        (&made.stream, history)
+    }
+
     fn replay(
         &mut self,
         scenario: &Scenario,

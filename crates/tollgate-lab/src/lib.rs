@@ -6,6 +6,7 @@
 //! differs from service, is on the page of [`replay`].
 
 mod experiment;
+mod grid;
 mod metrics;
 mod oracle;
 mod order;
@@ -16,6 +17,7 @@ mod stats;
 mod stream;
 
 pub use experiment::{Cell, Choice, Entrant, Experiment, LabError, Observer, Report, Silent};
+pub use grid::{GridCell, grid};
 pub use metrics::{Metrics, Timings};
 pub use oracle::{Oracle, OracleResult, lp_bound, realize};
 pub use order::{Order, OrderNameError};

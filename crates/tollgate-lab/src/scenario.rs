@@ -299,7 +299,7 @@ fn arrange(
     }
 }
 
-fn budgets(
+pub(crate) fn budgets(
     table: &Table,
     true_cost: &[f64],
     options: &Options,
