@@ -12,6 +12,8 @@ mod embedded;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod interchange;
+#[cfg(test)]
 mod invariance;
 #[cfg(test)]
 #[cfg(feature = "real-streams")]

@@ -25,9 +25,12 @@ enum What {
     All,
     /// Decisions per second on one thread: rank, reserve and settle, estimates given.
     Decide {
-        /// Fail below this many decisions per second.
+        /// Fail below this many decisions per second with 11 models.
         #[arg(long, default_value_t = 1e6)]
         at_least: f64,
+        /// Fail below this many with 64 models and 100 tenants.
+        #[arg(long, default_value_t = 2e5)]
+        at_least_large: f64,
     },
     /// Whole decisions on one thread: an embedding comes in, a reservation goes out.
     Route(route::RouteOptions),
@@ -39,9 +42,9 @@ enum What {
 }
 
 impl BenchOptions {
-    /// Decisions per second, against what is promised.
+    /// Decisions per second, against half of what is promised: the machine may be busy.
     pub(crate) fn decide() -> Self {
-        Self { what: What::Decide { at_least: 1e6 } }
+        Self { what: What::Decide { at_least: 5e5, at_least_large: 1e5 } }
     }
 
     /// Whole decisions, against what is promised and some slack.
@@ -63,7 +66,9 @@ impl BenchOptions {
 pub(crate) fn run(options: &BenchOptions) -> Result<()> {
     match &options.what {
         What::All => shell::run("cargo", &["bench", "--workspace", "--benches"], &[]),
-        What::Decide { at_least } => decide::run(*at_least),
+        What::Decide { at_least, at_least_large } => {
+            decide::run(decide::Bars { small: *at_least, large: *at_least_large })
+        }
         What::Route(options) => route::run(options),
         What::Index(options) => index::run(options),
         What::Solve(options) => solve::run(options),

@@ -69,7 +69,7 @@ pub use policy::{
     Arrival, Feedback, Policy, PriceUpdate, Pricer, Progress, Ranked, Ranking, RunSetup,
     SolveRequest,
 };
-pub use prices::{Coefficients, Prices, dual_bound};
+pub use prices::{Coefficients, Column, Prices, dual_bound};
 pub use problem::{Assignment, Choice, Feasibility, Primal, Problem, ProblemBuilder};
 pub use rng::{Purpose, Seed, StreamRng};
 pub use rounding::round_and_repair;

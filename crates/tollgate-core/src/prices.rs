@@ -1,19 +1,28 @@
 //! Prices, the scores they give to options, and the bound they prove.
 
-use crate::{Choice, Meter, Problem, Row};
+use crate::{Choice, Meter, ModelMask, Problem, Row};
 
-/// Prices of all rows, collapsed into one coefficient per (query group, meter,
-/// model), so that scoring an option costs `O(meters)` whatever the number of rows:
+/// Prices of all rows, collapsed into one coefficient per (query group, meter, model), so that
+/// scoring an option costs `O(meters)` whatever the number of rows:
 ///
 /// ```text
 /// score_ij = sum_meters c[group(j)][meter][i] * meter_ij          (3)
 /// c[g][m][i] = objective_m - sum_{r: meter m, covers (g, i)} s_r p_r
 /// ```
+///
+/// Kept as a sum: what all groups share, what a group pays on every model, and, where some row
+/// is about a group and some models, what it pays on those. A hundred tenants with a budget
+/// each are then a hundred numbers a meter, and not a hundred rows of models.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Coefficients {
     n_models: usize,
-    /// `(group, meter, model)`, row-major.
-    values: Vec<f64>,
+    /// `(meter, model)`, row-major.
+    shared: Vec<f64>,
+    /// `(group, meter)`, row-major: tolls of a group's rows on all models, negated.
+    everywhere: Vec<f64>,
+    /// `(group, meter, model)`, row-major: tolls of a group's rows on some models, negated;
+    /// empty where there are no such rows.
+    somewhere: Vec<f64>,
 }
 
 impl Coefficients {
@@ -25,56 +34,111 @@ impl Coefficients {
         n_models: usize,
     ) -> Self {
         assert_eq!(rows.len(), prices.len(), "one price a row");
-        let mut values = Vec::with_capacity(n_groups * Meter::COUNT * n_models);
-        for _ in 0..n_groups {
-            for weight in objective {
-                values.extend(std::iter::repeat_n(*weight, n_models));
-            }
-        }
+        let shared = objective.iter().flat_map(|weight| std::iter::repeat_n(*weight, n_models));
+        let partial = |row: &Row| row.scope.group.is_some() && row.scope.models != ModelMask::All;
+        let somewhere = if rows.iter().any(partial) { n_groups * n_models } else { 0 };
+        let mut coefficients = Self {
+            n_models,
+            shared: shared.collect(),
+            everywhere: vec![0.0; n_groups * Meter::COUNT],
+            somewhere: vec![0.0; somewhere * Meter::COUNT],
+        };
         for (row, price) in rows.iter().zip(prices) {
             let toll = row.sense.sign() * price;
-            if toll == 0.0 {
-                continue;
-            }
-            for group in 0..n_groups {
-                let start = (group * Meter::COUNT + row.meter.index()) * n_models;
-                for (model, value) in values[start..start + n_models].iter_mut().enumerate() {
-                    #[expect(clippy::cast_possible_truncation, reason = "groups are u32")]
-                    if row.scope.covers(group as u32, model) {
-                        *value -= toll;
-                    }
-                }
+            if toll != 0.0 {
+                coefficients.charge(row, toll);
             }
         }
-        Self { n_models, values }
+        coefficients
     }
 
-    /// The coefficients of one meter for the queries of one group, shape `(n_models,)`.
-    pub fn of(&self, group: u32, meter: Meter) -> &[f64] {
-        let start = (group as usize * Meter::COUNT + meter.index()) * self.n_models;
-        &self.values[start..start + self.n_models]
+    /// Takes the toll of a row from what it covers.
+    fn charge(&mut self, row: &Row, toll: f64) {
+        let (meter, n_models) = (row.meter.index(), self.n_models);
+        let start = match (row.scope.group, &row.scope.models) {
+            (None, _) => meter * n_models,
+            (Some(group), ModelMask::All) => {
+                // A group that no query is in charges nobody.
+                if let Some(of) = self.everywhere.get_mut(group as usize * Meter::COUNT + meter) {
+                    *of -= toll;
+                }
+                return;
+            }
+            (Some(group), _) => (group as usize * Meter::COUNT + meter) * n_models,
+        };
+        let values = if row.scope.group.is_none() { &mut self.shared } else { &mut self.somewhere };
+        let Some(values) = values.get_mut(start..start + n_models) else { return };
+        for (model, value) in values.iter_mut().enumerate() {
+            if row.scope.models.covers(model) {
+                *value -= toll;
+            }
+        }
+    }
+
+    /// The coefficients of one meter for the queries of one group.
+    pub fn of(&self, group: u32, meter: Meter) -> Column<'_> {
+        let (meter, n) = (meter.index(), self.n_models);
+        let own = group as usize * Meter::COUNT + meter;
+        Column {
+            shared: &self.shared[meter * n..(meter + 1) * n],
+            everywhere: self.everywhere[own],
+            somewhere: self.somewhere.get(own * n..(own + 1) * n),
+        }
     }
 
     /// Adds `rates[model]` times the coefficients of one meter to those of another, and leaves
     /// 0 behind.
     fn fold(&mut self, from: Meter, to: Meter, rates: &[f64]) {
         let n = self.n_models;
-        for group in self.values.chunks_exact_mut(Meter::COUNT * n) {
+        if self.somewhere.is_empty() && self.everywhere.iter().any(|toll| *toll != 0.0) {
+            // A toll on tokens is another one on the cost of each model.
+            self.somewhere = vec![0.0; self.everywhere.len() * n];
+        }
+        for (model, rate) in rates.iter().enumerate() {
+            let folded = std::mem::take(&mut self.shared[from.index() * n + model]);
+            self.shared[to.index() * n + model] += rate * folded;
+        }
+        for group in 0..self.n_groups() {
+            let [from, to] = [from, to].map(|meter| group * Meter::COUNT + meter.index());
+            let everywhere = std::mem::take(&mut self.everywhere[from]);
+            if self.somewhere.is_empty() {
+                continue;
+            }
             for (model, rate) in rates.iter().enumerate() {
-                let folded = std::mem::take(&mut group[from.index() * n + model]);
-                group[to.index() * n + model] += rate * folded;
+                let own = std::mem::take(&mut self.somewhere[from * n + model]);
+                self.somewhere[to * n + model] += rate * (own + everywhere);
             }
         }
     }
 
     /// How many groups there are coefficients for.
     pub fn n_groups(&self) -> usize {
-        self.values.len() / (Meter::COUNT * self.n_models)
+        self.everywhere.len() / Meter::COUNT
     }
 
     /// How many models there are coefficients for.
     pub fn n_models(&self) -> usize {
         self.n_models
+    }
+}
+
+/// The coefficients of one meter for the queries of one group, a model each.
+#[derive(Clone, Copy, Debug)]
+pub struct Column<'a> {
+    shared: &'a [f64],
+    everywhere: f64,
+    somewhere: Option<&'a [f64]>,
+}
+
+impl Column<'_> {
+    /// The coefficient of a model.
+    ///
+    /// # Panics
+    /// When there is no such model.
+    #[inline]
+    pub fn get(&self, model: usize) -> f64 {
+        let shared = self.shared[model] + self.everywhere;
+        self.somewhere.map_or(shared, |own| shared + own[model])
     }
 }
 
@@ -196,15 +260,19 @@ fn best_score(problem: &Problem, coefficients: &Coefficients, query: usize, floo
         let of_query = readings.get(query * n_models..(query + 1) * n_models);
         (coefficients.of(group, meter), of_query)
     });
+    let constants = coefficients.of(group, Meter::One);
     let mut best = floor;
-    for (model, constant) in coefficients.of(group, Meter::One).iter().enumerate() {
-        let mut score = *constant;
+    for model in 0..n_models {
+        let mut score = constants.get(model);
         for (coefficients, readings) in &factors {
             if let Some(readings) = readings {
-                score += coefficients[model] * readings[model];
+                score += coefficients.get(model) * readings[model];
             }
         }
         best = best.max(score);
     }
     best
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,7 +129,7 @@ fn picks(problem: &Problem, prices: &[f64]) -> Primal {
     let coefficients = problem.coefficients(prices);
     let score = |query, model: usize| -> f64 {
         let of = |meter| {
-            coefficients.of(problem.group(query), meter)[model]
+            coefficients.of(problem.group(query), meter).get(model)
                 * problem.reading(meter, query, model)
         };
         of(Meter::Quality) + of(Meter::Cost) + of(Meter::One)

@@ -23,8 +23,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::{
-    Arrival, BudgetView, Coefficients, Explanation, Meter, Policy, PolicyError, Pricer, Prices,
-    Ranking, RunSetup,
+    Arrival, BudgetView, Coefficients, Column, Explanation, Meter, Policy, PolicyError, Pricer,
+    Prices, Ranking, RunSetup,
 };
 
 pub use descent::{Descent, DescentConfig, Mirror, Start, Steps, Target};
@@ -237,8 +237,8 @@ impl Policy for DualPrice {
         let scorer = Scorer::new(coefficients, arrival);
         let quality = arrival.estimates.quality[model];
         let cost = arrival.estimates.cost[model];
-        let worth = scorer.quality[model] * quality;
-        let toll = scorer.cost[model] * cost;
+        let worth = scorer.quality.get(model) * quality;
+        let toll = scorer.cost.get(model) * cost;
         Explanation::node(
             "score",
             scorer.of(model),
@@ -248,17 +248,17 @@ impl Policy for DualPrice {
                     worth,
                     vec![
                         Explanation::leaf("expected quality", quality),
-                        Explanation::leaf("value per quality", scorer.quality[model]),
+                        Explanation::leaf("value per quality", scorer.quality.get(model)),
                     ],
                 ),
                 Explanation::node(
                     "toll",
-                    toll + scorer.one[model],
+                    toll + scorer.one.get(model),
                     vec![
                         Explanation::leaf("expected cost, USD", cost),
                         // Not `-`, which makes a price of nothing -0.
-                        Explanation::leaf("price per USD", 0.0 - scorer.cost[model]),
-                        Explanation::leaf("price per query", 0.0 - scorer.one[model]),
+                        Explanation::leaf("price per USD", 0.0 - scorer.cost.get(model)),
+                        Explanation::leaf("price per query", 0.0 - scorer.one.get(model)),
                     ],
                 ),
             ],
@@ -266,11 +266,11 @@ impl Policy for DualPrice {
     }
 }
 
-/// Equation (3) for one arrival: three slices, looked up once.
+/// Equation (3) for one arrival: three columns, looked up once.
 struct Scorer<'a> {
-    quality: &'a [f64],
-    cost: &'a [f64],
-    one: &'a [f64],
+    quality: Column<'a>,
+    cost: Column<'a>,
+    one: Column<'a>,
     arrival: &'a Arrival<'a>,
 }
 
@@ -283,15 +283,15 @@ impl<'a> Scorer<'a> {
     /// How large the numbers are that a score is the difference of.
     fn size(&self, model: usize) -> f64 {
         let estimates = &self.arrival.estimates;
-        let value = self.quality[model] * estimates.quality[model];
-        value.abs().max((self.cost[model] * estimates.cost[model]).abs())
+        let value = self.quality.get(model) * estimates.quality[model];
+        value.abs().max((self.cost.get(model) * estimates.cost[model]).abs())
     }
 
     fn of(&self, model: usize) -> f64 {
         let estimates = &self.arrival.estimates;
-        self.quality[model] * estimates.quality[model]
-            + self.cost[model] * estimates.cost[model]
-            + self.one[model]
+        self.quality.get(model) * estimates.quality[model]
+            + self.cost.get(model) * estimates.cost[model]
+            + self.one.get(model)
     }
 }
 

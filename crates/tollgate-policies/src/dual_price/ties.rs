@@ -62,10 +62,11 @@ fn score(problem: &Problem, prices: &Coefficients, query: usize, scores: &mut [f
     scores[declining] = 0.0;
     let mut size = f64::MIN_POSITIVE;
     for (model, score) in scores[..declining].iter_mut().enumerate() {
-        *score = prices.of(group, Meter::One)[model];
+        *score = prices.of(group, Meter::One).get(model);
         for meter in Meter::TABLED {
             if problem.table(meter).is_some() {
-                let term = prices.of(group, meter)[model] * problem.reading(meter, query, model);
+                let term =
+                    prices.of(group, meter).get(model) * problem.reading(meter, query, model);
                 *score += term;
                 size = size.max(term.abs());
             }

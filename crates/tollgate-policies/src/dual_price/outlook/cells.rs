@@ -85,8 +85,7 @@ impl Cells {
     fn nearest(&self, point: &[f64]) -> (usize, f64) {
         let mut best = (0, f64::INFINITY);
         for (cell, center) in self.centers.chunks_exact(point.len()).enumerate() {
-            let distance = squared(center, point);
-            if distance < best.1 {
+            if let Some(distance) = nearer(center, point, best.1) {
                 best = (cell, distance);
             }
         }
@@ -139,6 +138,21 @@ fn seeds(points: &[&[f64]], rng: &mut StreamRng) -> Vec<f64> {
         }
     }
     centers
+}
+
+/// Coordinates that are summed before a center is given up.
+const GLANCE: usize = 16;
+
+/// The squared distance if it is below `limit`. Most centers are given up after a glance.
+fn nearer(a: &[f64], b: &[f64], limit: f64) -> Option<f64> {
+    let mut distance = 0.0;
+    for (a, b) in a.chunks(GLANCE).zip(b.chunks(GLANCE)) {
+        distance += squared(a, b);
+        if distance >= limit {
+            return None;
+        }
+    }
+    (distance < limit).then_some(distance)
 }
 
 fn squared(a: &[f64], b: &[f64]) -> f64 {
