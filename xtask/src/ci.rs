@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::{bench, book, shell, tidy, variants};
+use crate::{bench, book, grid, shell, tidy, variants};
 
 /// Where the real streams are.
 #[derive(Args, Debug)]
@@ -64,5 +64,6 @@ fn real_streams(data: &Path) -> Result<()> {
     let folder = data.to_str().context("the data folder's name is not UTF-8")?;
     let tests = ["test", "--release", "-p", "tollgate-tests", "--features", "real-streams"];
     shell::run("cargo", &tests, &[("TOLLGATE_DATA", folder)])?;
-    variants::run(&variants::VariantsOptions::all(data))
+    variants::run(&variants::VariantsOptions::all(data))?;
+    grid::run(&grid::GridOptions::quick(data))
 }

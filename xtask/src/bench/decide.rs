@@ -15,7 +15,7 @@ use tollgate_lab::{Options, Scenario, Stream, replay};
 const REPLAYS: usize = 20;
 /// Models and tenants of the large case, and how many arrivals it has.
 const MODELS: usize = 64;
-const TENANTS: usize = 100;
+const TENANTS: u32 = 100;
 const ARRIVALS: usize = 4_000;
 
 /// What is asked of the small case and of the large one, in decisions per second; 0 asks
@@ -82,12 +82,13 @@ fn tenants() -> Result<Case> {
     let mut rows = vec![Row::at_most(Meter::Cost, Scope::all(), all)];
     let each = |scope, of| Row::at_most(Meter::Cost, scope, all / f64::from(of));
     rows.extend((0..MODELS).map(|model| each(Scope::model(model), 32)));
-    rows.extend((0..TENANTS as u32).map(|tenant| each(Scope::group(tenant), 80)));
+    rows.extend((0..TENANTS).map(|tenant| each(Scope::group(tenant), 80)));
     let models = Models::new((0..MODELS).map(|model| format!("m{model:02}")))?;
-    let budgets = Budgets::new(rows, MODELS, TENANTS)?;
+    let budgets = Budgets::new(rows, MODELS, TENANTS as usize)?;
     let (quality, cost) = (Arc::clone(estimates.quality()), Arc::clone(estimates.cost()));
     let stream = Stream::new(models, quality, cost, budgets, Seed(7))?;
-    let groups = (0..ARRIVALS).map(|_| u32::try_from(rng.below(TENANTS))).collect::<Result<_, _>>();
+    let groups =
+        (0..ARRIVALS).map(|_| u32::try_from(rng.below(TENANTS as usize))).collect::<Result<_, _>>();
     Ok(Case { stream: stream.with_groups(groups?)?, estimates, history })
 }
 
