@@ -1,9 +1,11 @@
 //! The options of a problem, laid out for passes: blocks of eight queries of one
 //! group, model-major inside a block, so that a pass is a sequence of eight-wide
 //! multiply-adds and comparisons.
+#![expect(clippy::inline_always, reason = "a pass is compiled anew for each instruction set")]
 
 use std::sync::Arc;
 
+use pulp::{Arch, Simd, WithSimd};
 use tollgate_core::{Choice, Meter, Problem};
 
 /// Queries a block.
@@ -49,60 +51,40 @@ impl Layout {
             tables,
         };
         let mut sums = vec![[0.0; LANES]; layout.n_totals()];
-        let (n_queries, stride) = (problem.n_queries(), layout.block_len());
-        let n_blocks = n_queries.div_ceil(LANES) + problem.n_groups().min(n_queries);
-        layout.readings.reserve_exact(n_blocks * stride);
+        let n_queries = problem.n_queries();
+        layout.reserve(n_queries.div_ceil(LANES) + problem.n_groups().min(n_queries));
         let mut by_group: Vec<u32> = (0..query_number(n_queries)).collect();
         if problem.n_groups() > 1 {
             by_group.sort_by_key(|&query| problem.group(query as usize));
         }
-        for queries in
-            by_group.chunk_by(|&a, &b| problem.group(a as usize) == problem.group(b as usize))
-        {
-            for queries in queries.chunks(LANES) {
-                layout.push_block(problem, queries, &mut sums);
-            }
+        let group = |&query: &u32| problem.group(query as usize);
+        for queries in by_group.chunk_by(|a, b| problem.n_groups() == 1 || group(a) == group(b)) {
+            let weights: Vec<f64> =
+                queries.iter().map(|&query| problem.weight(query as usize)).collect();
+            let group = group(&queries[0]);
+            layout.append(group, queries, &weights, Some(&mut sums));
         }
         layout.magnitudes = sums.iter().map(|lanes| lanes.iter().sum()).collect();
         layout
     }
 
-    /// Appends a block of at most eight queries of one group.
-    fn push_block(&mut self, problem: &Problem, queries: &[u32], sums: &mut [Lanes]) {
-        let (n_models, n_tables) = (self.n_models(), self.n_tables());
-        let start = self.readings.len();
-        self.readings.resize(start + self.block_len(), [0.0; LANES]);
-        let block = &mut self.readings[start..];
-        for (slot, (_, table)) in self.tables.iter().enumerate() {
-            let row = |query: u32| &table[query as usize * n_models..][..n_models];
-            if let &[a, b, c, d, e, f, g, h] = queries {
-                let [a, b, c, d, e, f, g, h] = [a, b, c, d, e, f, g, h].map(row);
-                for model in 0..n_models {
-                    block[model * n_tables + slot] = [
-                        a[model], b[model], c[model], d[model], e[model], f[model], g[model],
-                        h[model],
-                    ];
-                }
-                continue;
-            }
-            for (lane, &query) in queries.iter().enumerate() {
-                for (model, &reading) in row(query).iter().enumerate() {
-                    block[model * n_tables + slot][lane] = reading;
-                }
-            }
-        }
-        let mut weights = [0.0; LANES];
-        let mut lanes = [PADDING; LANES];
-        for (lane, &query) in queries.iter().enumerate() {
-            weights[lane] = problem.weight(query as usize);
-            lanes[lane] = query;
-        }
-        let group = problem.group(queries[0] as usize);
-        self.groups.push(group);
-        self.weights.push(weights);
-        self.queries.push(lanes);
-        self.n_queries += queries.len();
-        self.add_magnitudes(group, &weights, start, sums);
+    fn reserve(&mut self, n_blocks: usize) {
+        self.readings.reserve_exact(n_blocks * self.block_len());
+        self.groups.reserve_exact(n_blocks);
+        self.weights.reserve_exact(n_blocks);
+        self.queries.reserve_exact(n_blocks);
+    }
+
+    /// Appends some queries of one group with their weights; adds their weighted absolute
+    /// readings to `sums`, lane by lane.
+    fn append(
+        &mut self,
+        group: u32,
+        queries: &[u32],
+        weights: &[f64],
+        sums: Option<&mut Vec<Lanes>>,
+    ) {
+        Arch::new().dispatch(Append { layout: self, group, queries, weights, sums });
     }
 
     /// Whether this is the layout of `problem`: of the same queries, and of all meters that
@@ -126,54 +108,53 @@ impl Layout {
             tables: self.tables.clone(),
             of: self.of.clone(),
         };
-        subset.readings.reserve_exact((keep.len().div_ceil(LANES) + 1) * self.block_len());
+        subset.reserve(keep.len().div_ceil(LANES) + 1);
         let group = |&(block, _): &(u32, u8)| self.groups[block as usize];
+        let (mut queries, mut weights) = (Vec::new(), Vec::new());
         for keep in keep.chunk_by(|a, b| group(a) == group(b)) {
-            for keep in keep.chunks(LANES) {
-                subset.gather(self, keep, factor);
+            queries.clear();
+            weights.clear();
+            for &(block, lane) in keep {
+                let (block, lane) = (block as usize, usize::from(lane));
+                queries.push(self.queries[block][lane]);
+                weights.push(self.weights[block][lane] * factor);
             }
+            // From the tables: a query lies together there, and is all over a block here.
+            subset.append(group(&keep[0]), &queries, &weights, None);
         }
         subset
     }
 
-    /// Appends a block of at most eight queries of one group of another layout.
-    fn gather(&mut self, from: &Self, keep: &[(u32, u8)], factor: f64) {
-        let stride = from.block_len();
-        let mut weights = [0.0; LANES];
-        let mut queries = [PADDING; LANES];
-        for (to, &(block, lane)) in keep.iter().enumerate() {
-            weights[to] = from.weights[block as usize][usize::from(lane)] * factor;
-            queries[to] = from.queries[block as usize][usize::from(lane)];
-        }
-        let source = |&(block, lane): &(u32, u8)| {
-            (&from.readings[block as usize * stride..][..stride], usize::from(lane))
-        };
-        if let [a, b, c, d, e, f, g, h] = keep {
-            let [a, b, c, d, e, f, g, h] = [a, b, c, d, e, f, g, h].map(source);
-            self.readings.extend(
-                (0..stride)
-                    .map(|at| [a, b, c, d, e, f, g, h].map(|(readings, lane)| readings[at][lane])),
-            );
-        } else {
-            let start = self.readings.len();
-            self.readings.resize(start + stride, [0.0; LANES]);
-            for (to, (readings, lane)) in keep.iter().map(source).enumerate() {
-                for (into, readings) in self.readings[start..].iter_mut().zip(readings) {
-                    into[to] = readings[lane];
-                }
-            }
-        }
-        self.groups.push(from.groups[keep[0].0 as usize]);
-        self.weights.push(weights);
-        self.queries.push(queries);
-        self.n_queries += keep.len();
-    }
-
     /// Every `stride`-th query, standing for `stride`.
     pub(crate) fn sample(&self, stride: usize) -> Self {
-        let keep: Vec<(u32, u8)> =
-            self.lanes().step_by(stride).map(|(block, lane, _)| at(block, lane)).collect();
+        let mut keep = Vec::with_capacity(self.n_queries.div_ceil(stride));
+        let (mut ordinal, mut next) = (0, 0);
+        for block in 0..self.queries.len() {
+            let used = self.used(block);
+            while next < ordinal + used {
+                keep.push(at(block, next - ordinal));
+                next += stride;
+            }
+            ordinal += used;
+        }
         self.subset(&keep, self.n_queries as f64 / keep.len().max(1) as f64)
+    }
+
+    /// How many queries a block has.
+    #[inline(always)]
+    pub(crate) fn used(&self, block: usize) -> usize {
+        let queries = &self.queries[block];
+        if queries[LANES - 1] == PADDING {
+            queries.iter().take_while(|&&query| query != PADDING).count()
+        } else {
+            LANES
+        }
+    }
+
+    /// What every table reads for a query, each `(n_models,)`.
+    pub(crate) fn rows(&self, query: u32) -> impl Iterator<Item = &[f64]> {
+        let (start, n_models) = (query as usize * self.n_models(), self.n_models());
+        self.tables.iter().map(move |(_, table)| &table[start..start + n_models])
     }
 
     pub(crate) fn block_len(&self) -> usize {
@@ -185,12 +166,13 @@ impl Layout {
         self.tables.len().max(1)
     }
 
-    /// `(block, lane, query)` of every query.
-    fn lanes(&self) -> impl Iterator<Item = (usize, usize, u32)> {
-        self.queries.iter().enumerate().flat_map(|(block, lanes)| {
-            let used = lanes.iter().take_while(|&&query| query != PADDING);
-            used.enumerate().map(move |(lane, &query)| (block, lane, query))
-        })
+    /// `(block, lane)` of every query: its place, by ordinal.
+    pub(crate) fn places(&self) -> Vec<(u32, u8)> {
+        let mut places = Vec::with_capacity(self.n_queries);
+        for block in 0..self.queries.len() {
+            places.extend((0..self.used(block)).map(|lane| at(block, lane)));
+        }
+        places
     }
 
     pub(crate) fn n_queries(&self) -> usize {
@@ -217,23 +199,6 @@ impl Layout {
         &self.magnitudes
     }
 
-    /// Adds the last block's weighted absolute readings, lane by lane.
-    fn add_magnitudes(&self, group: u32, weights: &Lanes, start: usize, sums: &mut [Lanes]) {
-        let (n_tables, group_len) = (self.n_tables(), self.group_len());
-        let sums = &mut sums[group as usize * group_len..][..group_len];
-        let readings = self.readings[start..].chunks_exact(n_tables).take(self.n_models());
-        for (sums, readings) in sums.chunks_exact_mut(n_tables + 1).zip(readings) {
-            for (sum, readings) in sums.iter_mut().zip(readings) {
-                for lane in 0..LANES {
-                    sum[lane] += weights[lane] * readings[lane].abs();
-                }
-            }
-            for lane in 0..LANES {
-                sums[n_tables][lane] += weights[lane];
-            }
-        }
-    }
-
     /// How many totals or coefficients there are: `(n_groups, n_models + 1, n_slots)`.
     pub(crate) fn n_totals(&self) -> usize {
         self.n_groups() * self.group_len()
@@ -248,6 +213,89 @@ impl Layout {
         match self.of.choice() {
             Choice::AtMostOne => 0.0,
             Choice::ExactlyOne => f64::NEG_INFINITY,
+        }
+    }
+}
+
+/// See [`Layout::append`].
+struct Append<'a> {
+    layout: &'a mut Layout,
+    group: u32,
+    queries: &'a [u32],
+    weights: &'a [f64],
+    sums: Option<&'a mut Vec<Lanes>>,
+}
+
+impl WithSimd for Append<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<I: Simd>(self, _: I) {
+        let Self { layout, group, queries, weights, sums } = self;
+        let (n_models, n_tables) = (layout.n_models(), layout.n_tables());
+        let (block_len, group_len) = (layout.block_len(), layout.group_len());
+        let first = group as usize * group_len;
+        let mut sums = sums.map(|sums| &mut sums[first..first + group_len]);
+        for (queries, weights) in queries.chunks(LANES).zip(weights.chunks(LANES)) {
+            let start = layout.readings.len();
+            layout.readings.resize(start + block_len, [0.0; LANES]);
+            let block = &mut layout.readings[start..];
+            for (slot, (_, table)) in layout.tables.iter().enumerate() {
+                transpose(table, queries, n_models, &mut block[slot..], n_tables);
+            }
+            let mut lanes = ([0.0; LANES], [PADDING; LANES]);
+            lanes.0[..weights.len()].copy_from_slice(weights);
+            lanes.1[..queries.len()].copy_from_slice(queries);
+            layout.groups.push(group);
+            layout.weights.push(lanes.0);
+            layout.queries.push(lanes.1);
+            if let Some(sums) = &mut sums {
+                add_magnitudes(block, &lanes.0, n_models, n_tables, sums);
+            }
+        }
+        layout.n_queries += queries.len();
+    }
+}
+
+/// Writes the rows of at most eight queries into every `stride`-th place of a block.
+#[inline(always)]
+fn transpose(table: &[f64], queries: &[u32], n_models: usize, block: &mut [Lanes], stride: usize) {
+    let row = |query: u32| &table[query as usize * n_models..][..n_models];
+    let places = block.iter_mut().step_by(stride);
+    if let &[a, b, c, d, e, f, g, h] = queries {
+        let (a, b, c, d) = (row(a), row(b), row(c), row(d));
+        let (e, f, g, h) = (row(e), row(f), row(g), row(h));
+        for (model, place) in (0..n_models).zip(places) {
+            *place =
+                [a[model], b[model], c[model], d[model], e[model], f[model], g[model], h[model]];
+        }
+        return;
+    }
+    for (model, place) in (0..n_models).zip(places) {
+        for (lane, &query) in queries.iter().enumerate() {
+            place[lane] = table[query as usize * n_models + model];
+        }
+    }
+}
+
+/// Adds a block's weighted absolute readings, lane by lane.
+#[inline(always)]
+fn add_magnitudes(
+    block: &[Lanes],
+    weights: &Lanes,
+    n_models: usize,
+    n_tables: usize,
+    sums: &mut [Lanes],
+) {
+    let readings = block.chunks_exact(n_tables).take(n_models);
+    for (sums, readings) in sums.chunks_exact_mut(n_tables + 1).zip(readings) {
+        for (sum, readings) in sums.iter_mut().zip(readings) {
+            for lane in 0..LANES {
+                sum[lane] += weights[lane] * readings[lane].abs();
+            }
+        }
+        for lane in 0..LANES {
+            sums[n_tables][lane] += weights[lane];
         }
     }
 }

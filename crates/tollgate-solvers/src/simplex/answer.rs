@@ -2,7 +2,7 @@
 
 use tollgate_core::{Primal, Problem};
 
-use super::merge::{Merged, places};
+use super::merge::Merged;
 use super::start::Found;
 use super::walk::Saved;
 use crate::dual::Layout;
@@ -24,7 +24,7 @@ pub(super) fn primal(
     let mut whole = vec![0; problem.n_queries()];
     let mut split: Vec<(u32, Parts)> = Vec::new();
     let mut parts = parts(found).into_iter().peekable();
-    for ((ordinal, &(block, lane)), &key) in (0..).zip(&places(layout)).zip(&found.keys) {
+    for ((ordinal, &(block, lane)), &key) in (0..).zip(&layout.places()).zip(&found.keys) {
         let parts = parts.next_if(|(of, _)| *of == ordinal).map(|(_, parts)| parts);
         let query = layout.queries[block as usize][usize::from(lane)];
         match (merged, parts) {

@@ -4,9 +4,9 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::field::{Field, NONE, Sink};
-use super::program::{Program, index};
+use super::program::Program;
 use crate::dual::Layout;
-use crate::dual::layout::{LANES, Lanes, PADDING};
+use crate::dual::layout::{LANES, Lanes};
 use crate::dual::passes::interval;
 
 /// What a pass is told.
@@ -33,15 +33,14 @@ pub(super) fn gather(
     let coefficients = program.coefficients(request.middle);
     let zeros = vec![0.0; program.n_rows()];
     let reach = program.reach(request.radius.unwrap_or(&zeros));
-    let mut sink = Sink::new(program, layout, request.noise, keys);
+    let sink = Sink::new(program, layout, request.noise, keys);
     let pass = Gather { layout, request, coefficients: &coefficients, reach: &reach };
     let arch = Arch::new();
     match layout.n_tables() {
-        1 => arch.dispatch(Typed::<1, 2> { pass, sink: &mut sink }),
-        2 => arch.dispatch(Typed::<2, 3> { pass, sink: &mut sink }),
-        _ => arch.dispatch(Typed::<3, 4> { pass, sink: &mut sink }),
+        1 => arch.dispatch(Typed::<1, 2> { pass, sink }),
+        2 => arch.dispatch(Typed::<2, 3> { pass, sink }),
+        _ => arch.dispatch(Typed::<3, 4> { pass, sink }),
     }
-    sink.finish()
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,19 +52,25 @@ struct Gather<'g> {
 }
 
 /// A pass with its numbers known to the compiler.
-struct Typed<'g, 's, 'k, const T: usize, const S: usize> {
+struct Typed<'g, 'k, const T: usize, const S: usize> {
     pass: Gather<'g>,
-    sink: &'s mut Sink<'k>,
+    sink: Sink<'k>,
 }
 
-impl<const T: usize, const S: usize> WithSimd for Typed<'_, '_, '_, T, S> {
-    type Output = ();
+impl<const T: usize, const S: usize> WithSimd for Typed<'_, '_, T, S> {
+    type Output = Field;
 
     #[inline(always)]
-    fn with_simd<I: Simd>(self, _: I) {
-        self.pass.run::<T, S>(self.sink);
+    fn with_simd<I: Simd>(self, _: I) -> Field {
+        let mut sink = self.sink;
+        self.pass.run::<T, S>(&mut sink);
+        sink.finish::<T, S>()
     }
 }
+
+/// Options ride in the lanes as floats, so that one mask serves scores and options; this
+/// large, the low bits are the option.
+const RIDER: f64 = 4_503_599_627_370_496.0;
 
 impl Gather<'_> {
     #[inline(always)]
@@ -73,11 +78,11 @@ impl Gather<'_> {
         let Self { layout, request, .. } = self;
         let noise = request.noise;
         let all = request.radius.is_none();
-        let mut kept = request.kept.iter().copied().peekable();
+        let mut kept = request.kept;
         let mut ordinal = 0;
+        let declining = layout.floor();
         let mut ceilings: Vec<Lanes> = vec![[0.0; LANES]; layout.n_models()];
-        for (block, queries) in layout.queries.iter().enumerate() {
-            let group = layout.groups[block];
+        for (block, &group) in layout.groups.iter().enumerate() {
             let slots = group as usize * layout.group_len()..;
             let slots = slots.start..slots.start + layout.group_len();
             let coefficients = self.coefficients[slots.clone()].as_chunks::<S>().0;
@@ -85,12 +90,12 @@ impl Gather<'_> {
             let readings = &layout.readings[block * layout.block_len()..][..layout.block_len()];
             let readings = readings.as_chunks::<T>().0;
             // The best of the worst scores, and whose it is.
-            let mut floor = [layout.floor(); LANES];
-            let mut arg = [layout.n_models() as f64; LANES];
-            for (model, ceiling) in ceilings.iter_mut().enumerate() {
-                let (score, slack) =
-                    interval(&readings[model], &coefficients[model], &reach[model], noise);
-                let at = model as f64;
+            let mut floor = [declining; LANES];
+            let mut arg = [RIDER + layout.n_models() as f64; LANES];
+            let mut at = RIDER;
+            let options = readings.iter().zip(coefficients).zip(reach);
+            for (ceiling, ((readings, coefficients), reach)) in ceilings.iter_mut().zip(options) {
+                let (score, slack) = interval(readings, coefficients, reach, noise);
                 for lane in 0..LANES {
                     let worst = score[lane] - slack[lane];
                     let better = worst > floor[lane];
@@ -98,43 +103,45 @@ impl Gather<'_> {
                     arg[lane] = if better { at } else { arg[lane] };
                     ceiling[lane] = score[lane] + slack[lane];
                 }
+                at += 1.0;
             }
-            let declining = layout.floor();
             let mut rivals = floor.map(|floor| if declining >= floor { 1.0 } else { 0.0 });
             for ceiling in &ceilings {
                 for lane in 0..LANES {
                     rivals[lane] += if ceiling[lane] >= floor[lane] { 1.0 } else { 0.0 };
                 }
             }
-            for lane in 0..LANES {
-                if queries[lane] == PADDING {
-                    break;
-                }
-                let forced = kept.next_if_eq(&ordinal).is_some() || all;
-                let weight = layout.weights[block][lane];
-                // A query of no weight moves nothing.
-                if !forced && (rivals[lane] < 1.5 || weight == 0.0) {
-                    #[expect(
-                        clippy::cast_possible_truncation,
-                        clippy::cast_sign_loss,
-                        reason = "a model"
-                    )]
-                    sink.decided::<T>(ordinal, group, arg[lane] as usize, weight, readings, lane);
-                } else {
-                    sink.query(ordinal, block, lane);
-                    for (model, ceiling) in ceilings.iter().enumerate() {
-                        if forced || ceiling[lane] >= floor[lane] {
-                            sink.option(index(model));
-                        }
-                    }
-                    if declining == 0.0 && (forced || floor[lane] <= 0.0) {
-                        sink.option(index(layout.n_models()));
-                    }
-                }
-                ordinal += 1;
+            let weights = &layout.weights[block];
+            let used = layout.used(block);
+            let mut forced = if all { u32::MAX } else { 0 };
+            while let Some((&next, rest)) = kept.split_first()
+                && (next as usize) < ordinal + used
+            {
+                forced |= 1 << (next as usize - ordinal);
+                kept = rest;
             }
+            // A query of no weight moves nothing.
+            let mut undecided = forced;
+            for lane in 0..LANES {
+                let decided = (rivals[lane] < 1.5) | (weights[lane] == 0.0);
+                undecided |= u32::from(!decided) << lane;
+            }
+            undecided &= (1 << used) - 1;
+            #[expect(clippy::cast_possible_truncation, reason = "the low bits are the option")]
+            let chosen = arg.map(|arg| arg.to_bits() as u32);
+            sink.decided::<T, S>((ordinal, used), group, &chosen, undecided, weights, readings);
+            while undecided != 0 {
+                let lane = undecided.trailing_zeros() as usize;
+                undecided &= undecided - 1;
+                let forced = forced >> lane & 1 == 1;
+                let floor = floor[lane];
+                let models = ceilings.iter().map(|ceiling| forced | (ceiling[lane] >= floor));
+                let declines = declining == 0.0 && (forced || floor <= 0.0);
+                sink.undecided(ordinal + lane, block, lane, models.chain([declines]));
+            }
+            ordinal += used;
         }
-        debug_assert!(kept.next().is_none(), "every kept query has an ordinal");
+        debug_assert!(kept.is_empty(), "every kept query has an ordinal");
         debug_assert!(NONE as usize >= layout.n_models(), "no model has that number");
     }
 }

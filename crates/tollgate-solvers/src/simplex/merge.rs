@@ -1,8 +1,11 @@
 //! Queries with the same readings are one query.
+#![expect(clippy::inline_always, reason = "a pass is compiled anew for each instruction set")]
+
+use pulp::{Arch, Simd, WithSimd};
 
 use super::program::index;
 use crate::dual::Layout;
-use crate::dual::layout::{LANES, PADDING};
+use crate::dual::layout::{LANES, PADDING, at};
 
 /// The fewest queries worth a look.
 const FEWEST: usize = 128;
@@ -24,46 +27,25 @@ pub(super) struct Merged {
 impl Merged {
     /// Merges where a sample promises that it pays.
     pub(super) fn new(layout: &Layout) -> Option<Self> {
-        let places = places(layout);
-        if places.len() < FEWEST || guessed_copies(layout, &places) < COPIES {
+        let salts = salts(layout);
+        if layout.n_queries() < FEWEST || guessed_copies(layout, &salts) < COPIES {
             return None;
         }
-        let mut all: Vec<(u64, u32)> =
-            (0..).zip(&places).map(|(at, &place)| (hash(layout, place), at)).collect();
-        all.sort_unstable();
-        // The first of every run of equals, in the order of the layout.
-        let mut first: Vec<u32> = (0..index(places.len())).collect();
-        for pair in all.array_windows() {
-            let [(before, a), (after, b)] = *pair;
-            let first_of_run = first[a as usize];
-            let equal =
-                before == after && same(layout, places[first_of_run as usize], places[b as usize]);
-            if equal {
-                first[b as usize] = first_of_run;
-            }
-        }
-        let mut merged = Vec::new();
-        let mut rank = vec![0; places.len()];
-        for (at, &place) in places.iter().enumerate() {
-            if first[at] as usize == at {
-                rank[at] = index(merged.len());
-                merged.push(place);
-            }
-        }
-        let of = |at: usize| rank[first[at] as usize] as usize;
+        let places = layout.places();
+        let (merged, ranks) = distinct(layout, &places, &salts);
         let mut starts = vec![0_u32; merged.len() + 1];
         let mut weights = vec![0.0; merged.len()];
-        for (at, &(block, lane)) in places.iter().enumerate() {
-            starts[of(at) + 1] += 1;
-            weights[of(at)] += layout.weights[block as usize][usize::from(lane)];
+        for (&rank, &(block, lane)) in ranks.iter().zip(&places) {
+            starts[rank as usize + 1] += 1;
+            weights[rank as usize] += layout.weights[block as usize][usize::from(lane)];
         }
         for at in 0..merged.len() {
             starts[at + 1] += starts[at];
         }
         let mut next = starts.clone();
         let mut members = vec![0; places.len()];
-        for (at, &(block, lane)) in places.iter().enumerate() {
-            let to = &mut next[of(at)];
+        for (&rank, &(block, lane)) in ranks.iter().zip(&places) {
+            let to = &mut next[rank as usize];
             members[*to as usize] = layout.queries[block as usize][usize::from(lane)];
             *to += 1;
         }
@@ -85,20 +67,48 @@ impl Merged {
     }
 }
 
-/// Where every query of a layout is, by ordinal.
-pub(super) fn places(layout: &Layout) -> Vec<(u32, u8)> {
-    let mut places = Vec::with_capacity(layout.n_queries());
-    for (block, queries) in (0..).zip(&layout.queries) {
-        let used = queries.iter().take_while(|&&query| query != PADDING);
-        places.extend((0..).zip(used).map(|(lane, _)| (block, lane)));
+/// The first of every run of equal queries, in the order of the layout; and which of them
+/// each query equals.
+fn distinct(layout: &Layout, places: &[(u32, u8)], salts: &[u64]) -> (Vec<(u32, u8)>, Vec<u32>) {
+    let mut hashes = Vec::with_capacity(places.len());
+    Arch::new().dispatch(Hashes { layout, salts, hashes: &mut hashes });
+    let (mut firsts, mut ranks) = (Vec::new(), Vec::with_capacity(places.len()));
+    // Open addressing: the ranks of the distinct queries, where their hashes say.
+    let bits = (2 * places.len()).next_power_of_two().trailing_zeros();
+    let mut table = vec![EMPTY; 1 << bits];
+    for (at, &hash) in hashes.iter().enumerate() {
+        let mut slot = mix(hash, 0) >> (64 - bits);
+        let rank = loop {
+            let rank = &mut table[usize::try_from(slot).expect("within the table")];
+            if *rank == EMPTY {
+                *rank = index(firsts.len());
+                firsts.push(at);
+                break *rank;
+            }
+            let first = firsts[*rank as usize];
+            if hashes[first] == hash && same(layout, places[first], places[at]) {
+                break *rank;
+            }
+            slot = (slot + 1) & ((1 << bits) - 1);
+        };
+        ranks.push(rank);
     }
-    places
+    (firsts.into_iter().map(|at| places[at]).collect(), ranks)
 }
+
+/// No query has that rank.
+const EMPTY: u32 = u32::MAX;
 
 /// How many copies a query seems to have: of `n` probes, `d` that equal an earlier one
 /// speak of about `n^2 / 2 d` distinct queries.
-fn guessed_copies(layout: &Layout, places: &[(u32, u8)]) -> f64 {
-    let n_queries = places.len();
+fn guessed_copies(layout: &Layout, salts: &[u64]) -> f64 {
+    let n_queries = layout.n_queries();
+    let places = if layout.n_groups() == 1 { Vec::new() } else { layout.places() };
+    // All blocks of a single group but the last are full.
+    let place = |ordinal: usize| match places.get(ordinal) {
+        Some(&place) => place,
+        None => at(ordinal / LANES, ordinal % LANES),
+    };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
     let most = (PROBES * (n_queries as f64).sqrt()) as usize;
     let scattered = |at: usize| {
@@ -106,8 +116,10 @@ fn guessed_copies(layout: &Layout, places: &[(u32, u8)]) -> f64 {
         usize::try_from(at).expect("less than the number of queries")
     };
     let probed = |at: usize| if n_queries <= most { at } else { scattered(at) };
-    let mut probes: Vec<(u64, usize)> =
-        (0..n_queries.min(most)).map(probed).map(|at| (hash(layout, places[at]), at)).collect();
+    let mut probes: Vec<(u64, usize)> = (0..n_queries.min(most))
+        .map(probed)
+        .map(|at| (hash(layout, place(at), salts), at))
+        .collect();
     probes.sort_unstable();
     probes.dedup();
     let n_probes = probes.len();
@@ -120,19 +132,65 @@ fn guessed_copies(layout: &Layout, places: &[(u32, u8)]) -> f64 {
     n_queries as f64 / distinct.max(probes.len() as f64)
 }
 
-fn readings(layout: &Layout, (block, lane): (u32, u8)) -> impl Iterator<Item = u64> {
-    let readings = &layout.readings[block as usize * layout.block_len()..][..layout.block_len()];
-    readings.iter().map(move |lanes: &[f64; LANES]| lanes[usize::from(lane)].to_bits())
+/// A pseudo-random number for each reading of a block.
+fn salts(layout: &Layout) -> Vec<u64> {
+    (0..layout.block_len() as u64).map(|at| mix(mix(at, 1), 2)).collect()
 }
 
-fn hash(layout: &Layout, place: (u32, u8)) -> u64 {
-    let group = u64::from(layout.groups[place.0 as usize]);
-    readings(layout, place).fold(group, mix)
+/// A sum of products, one of each reading's halves (as in XXH3, Collet 2019): eight lanes
+/// go abreast, and the order of the readings does not matter.
+#[inline(always)]
+fn term(reading: f64, salt: u64) -> u64 {
+    let bits = reading.to_bits() ^ salt;
+    reading.to_bits().wrapping_add((bits & 0xFFFF_FFFF).wrapping_mul(bits >> 32))
+}
+
+/// The hashes of all queries, by ordinal.
+struct Hashes<'h> {
+    layout: &'h Layout,
+    salts: &'h [u64],
+    hashes: &'h mut Vec<u64>,
+}
+
+impl WithSimd for Hashes<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<I: Simd>(self, _: I) {
+        let Self { layout, salts, hashes } = self;
+        let blocks = layout.readings.chunks_exact(layout.block_len());
+        for (block, (readings, &group)) in blocks.zip(&layout.groups).enumerate() {
+            let mut sums = [u64::from(group); LANES];
+            for (readings, &salt) in readings.iter().zip(salts) {
+                for lane in 0..LANES {
+                    sums[lane] = sums[lane].wrapping_add(term(readings[lane], salt));
+                }
+            }
+            hashes.extend_from_slice(&sums[..layout.used(block)]);
+        }
+    }
+}
+
+/// The same of one query, from its rows of the tables.
+fn hash(layout: &Layout, (block, lane): (u32, u8), salts: &[u64]) -> u64 {
+    let n_tables = layout.n_tables();
+    let query = layout.queries[block as usize][usize::from(lane)];
+    let mut sum = u64::from(layout.groups[block as usize]);
+    for (slot, row) in layout.rows(query).enumerate() {
+        for (reading, &salt) in row.iter().zip(salts[slot..].iter().step_by(n_tables)) {
+            sum = sum.wrapping_add(term(*reading, salt));
+        }
+    }
+    sum
 }
 
 fn same(layout: &Layout, a: (u32, u8), b: (u32, u8)) -> bool {
+    let query = |(block, lane): (u32, u8)| layout.queries[block as usize][usize::from(lane)];
+    let equal = |(a, b): (&[f64], &[f64])| {
+        a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a.to_bits() ^ b.to_bits())) == 0
+    };
     layout.groups[a.0 as usize] == layout.groups[b.0 as usize]
-        && readings(layout, a).eq(readings(layout, b))
+        && layout.rows(query(a)).zip(layout.rows(query(b))).all(equal)
 }
 
 fn mix(state: u64, bits: u64) -> u64 {

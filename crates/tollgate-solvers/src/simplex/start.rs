@@ -4,7 +4,6 @@ use tollgate_core::SolveOptions;
 
 use super::Knobs;
 use super::field::{Field, NONE};
-use super::merge::places;
 use super::program::{Program, index};
 use super::walk::{Effort, End, Saved, Start, Walk};
 use crate::dual::{self, Layout, Sides};
@@ -63,8 +62,7 @@ impl Search<'_> {
         if n_queries < SAMPLED || n_rows == 0 {
             return start;
         }
-        let every: Vec<(u32, u8)> = places(layout).into_iter().step_by(SAMPLE).collect();
-        let sample = layout.subset(&every, n_queries as f64 / every.len() as f64);
+        let sample = layout.sample(SAMPLE);
         let smaller = self.sampled(&sample);
         let before = smaller.sides.is_some().then(|| smaller.prices.clone());
         let mut found = self.minimize(&sample, smaller, false);
@@ -142,7 +140,7 @@ fn users(program: &Program, layout: &Layout, keys: &[u32]) -> Vec<f64> {
     let mut sums = vec![0.0; program.n_rows()];
     let mut squares = sums.clone();
     let mut readings = vec![0.0; program.metered.len()];
-    for (&(block, lane), &option) in places(layout).iter().zip(keys) {
+    for (&(block, lane), &option) in layout.places().iter().zip(keys) {
         let (block, lane) = (block as usize, usize::from(lane));
         if option as usize >= layout.n_models() {
             continue;

@@ -1,4 +1,5 @@
 //! Fills a field, query by query.
+#![expect(clippy::inline_always, reason = "part of a pass, compiled anew for each instruction set")]
 
 use super::super::program::{Program, index};
 use super::{Field, NONE};
@@ -12,7 +13,8 @@ pub(in super::super) struct Sink<'k> {
     layout: &'k Layout,
     noise: f64,
     known: &'k mut [u32],
-    totals: Vec<f64>,
+    /// `(n_groups, n_options, n_slots)`, lane by lane.
+    totals: Vec<Lanes>,
     undecided: Vec<Undecided>,
     /// The options of each in turn.
     options: Vec<u32>,
@@ -34,43 +36,65 @@ impl<'k> Sink<'k> {
         noise: f64,
         known: &'k mut [u32],
     ) -> Self {
-        let totals = vec![0.0; layout.n_totals()];
+        let totals = vec![[0.0; LANES]; layout.n_totals()];
         let (undecided, options) = (Vec::new(), Vec::new());
         Self { program, layout, noise, known, totals, undecided, options }
     }
 
-    /// A query that chooses `option` all over the box.
-    #[inline]
-    pub(in super::super) fn decided<const T: usize>(
+    /// The queries of a block that choose the same all over the box: all but the
+    /// `undecided` ones.
+    #[inline(always)]
+    pub(in super::super) fn decided<const T: usize, const S: usize>(
         &mut self,
-        ordinal: u32,
+        (ordinal, used): (usize, usize),
         group: u32,
-        option: usize,
-        weight: f64,
+        chosen: &[u32; LANES],
+        undecided: u32,
+        weights: &Lanes,
         readings: &[[Lanes; T]],
-        lane: usize,
     ) {
-        self.known[ordinal as usize] = index(option);
-        let totals = &mut self.totals[group as usize * self.layout.group_len()..];
-        let totals = &mut totals[option * (T + 1)..][..=T];
-        for (total, reading) in totals.iter_mut().zip(&readings[option]) {
-            *total += weight * reading[lane];
+        let is_undecided = |lane: usize| undecided >> lane & 1 == 1;
+        let known = &mut self.known[ordinal..ordinal + used];
+        for (lane, (known, &option)) in known.iter_mut().zip(chosen).enumerate() {
+            *known = if is_undecided(lane) { *known } else { option };
         }
-        totals[T] += weight;
+        let totals = &mut self.totals[group as usize * self.layout.group_len()..];
+        let totals = totals.as_chunks_mut::<S>().0;
+        for lane in 0..LANES {
+            // What pads a block has no weight.
+            let weight = if is_undecided(lane) { 0.0 } else { weights[lane] };
+            let option = chosen[lane] as usize;
+            let (totals, readings) = (&mut totals[option], &readings[option]);
+            for slot in 0..T {
+                totals[slot][lane] += weight * readings[slot][lane];
+            }
+            totals[T][lane] += weight;
+        }
     }
 
-    /// The next undecided query; its options follow.
-    #[inline]
-    pub(in super::super) fn query(&mut self, ordinal: u32, block: usize, lane: usize) {
-        let start = index(self.options.len());
-        let (block, lane) = (index(block), index(lane));
-        self.undecided.push(Undecided { ordinal, block, lane, start });
-    }
-
-    /// An option of it.
-    #[inline]
-    pub(in super::super) fn option(&mut self, option: u32) {
-        self.options.push(option);
+    /// The next undecided query, and which of its options may be best.
+    #[inline(always)]
+    pub(in super::super) fn undecided(
+        &mut self,
+        ordinal: usize,
+        block: usize,
+        lane: usize,
+        options: impl Iterator<Item = bool>,
+    ) {
+        let start = self.options.len();
+        let place = (index(block), index(lane));
+        let (ordinal, start_index) = (index(ordinal), index(start));
+        let (block, lane) = place;
+        self.undecided.push(Undecided { ordinal, block, lane, start: start_index });
+        // All are written and few advance: there is nothing to mispredict.
+        self.options.resize(start + self.program.n_options, 0);
+        let into = &mut self.options[start..];
+        let mut count = 0;
+        for (option, may_be_best) in (0..).zip(options) {
+            into[count] = option;
+            count += usize::from(may_be_best);
+        }
+        self.options.truncate(start + count);
     }
 
     fn options_of(&self, at: usize) -> &[u32] {
@@ -79,7 +103,9 @@ impl<'k> Sink<'k> {
     }
 
     /// By the number of options, as they came otherwise, eight abreast.
-    pub(in super::super) fn finish(self) -> Field {
+    #[inline(always)]
+    pub(in super::super) fn finish<const T: usize, const S: usize>(self) -> Field {
+        let totals: Vec<f64> = self.totals.iter().map(|lanes| lanes.iter().sum()).collect();
         let n_options = self.program.n_options;
         let mut next = vec![0_usize; n_options + 2];
         for at in 0..self.undecided.len() {
@@ -99,10 +125,10 @@ impl<'k> Sink<'k> {
         let mut field = Field {
             sides: None,
             decided: vec![0.0; self.program.n_rows()],
-            worth: self.program.worth_of(&self.totals),
+            worth: self.program.worth_of(&totals),
             n_metered,
             n_candidates: self.options.len(),
-            by_ordinal: Vec::with_capacity(order.len()),
+            by_ordinal: vec![(0, 0); order.len()],
             ordinals: vec![NONE; order.len().next_multiple_of(LANES)],
             weights: vec![0.0; order.len().next_multiple_of(LANES)],
             keys: vec![NONE; order.len().next_multiple_of(LANES)],
@@ -121,19 +147,24 @@ impl<'k> Sink<'k> {
             charged: Vec::new(),
         };
         for (block, queries) in order.chunks(LANES).enumerate() {
-            self.fill(&mut field, block, queries);
+            self.fill::<T, S>(&mut field, block, queries);
         }
-        field.by_ordinal.sort_unstable();
         let n_padded = field.options.len();
         field.basic = vec![false; n_padded];
         field.scores = vec![0.0; n_padded];
         field.slopes = vec![0.0; n_padded];
-        self.program.add_totals(&self.totals, &mut field.decided);
+        self.program.add_totals(&totals, &mut field.decided);
         field
     }
 
     /// Appends a block of at most eight queries.
-    fn fill(&self, field: &mut Field, block: usize, queries: &[usize]) {
+    #[inline(always)]
+    fn fill<const T: usize, const S: usize>(
+        &self,
+        field: &mut Field,
+        block: usize,
+        queries: &[usize],
+    ) {
         let n_metered = field.n_metered;
         let first = field.options.len();
         let n_rows = queries.iter().map(|&at| self.options_of(at).len()).max().unwrap_or(0);
@@ -143,17 +174,40 @@ impl<'k> Sink<'k> {
         field.values.resize(end, f64::NEG_INFINITY);
         field.readings.resize(end * n_metered, 0.0);
         for (lane, &at) in queries.iter().enumerate() {
-            let Undecided { ordinal, .. } = self.undecided[at];
+            let Undecided { ordinal, block: from, lane: of, .. } = self.undecided[at];
+            let (from, of) = (from as usize, of as usize);
             let query = block * LANES + lane;
             field.ordinals[query] = ordinal;
-            field.weights[query] = self.weight(at);
-            field.by_ordinal.push((ordinal, index(query)));
+            field.weights[query] = self.layout.weights[from][of];
+            field.by_ordinal[at] = (ordinal, index(query));
+            let stride = self.layout.block_len();
+            let readings = &self.layout.readings[from * stride..][..stride];
+            let readings = readings.as_chunks::<T>().0;
+            let known = self.known[ordinal as usize];
+            let toll = self.program.first_toll(self.layout.groups[from], 0);
             for (row, &option) in self.options_of(at).iter().enumerate() {
                 let candidate = first + row * LANES + lane;
-                if self.known[ordinal as usize] == option {
+                if known == option {
                     field.keys[query] = index(candidate);
                 }
-                self.put(field, at, option, candidate);
+                let one = if option as usize + 1 == self.program.n_options { 0.0 } else { 1.0 };
+                let readings = &readings[option as usize];
+                let mut all = [one; S];
+                for slot in 0..T {
+                    all[slot] = readings[slot][of];
+                }
+                let objective = self.program.objective.iter().zip(&all);
+                let mut value = objective.map(|(weight, reading)| weight * reading).sum();
+                if self.noise > 0.0 {
+                    value -= self.noise * fraction(self.layout.queries[from][of], option);
+                }
+                field.options[candidate] = option;
+                field.tolls[candidate] = toll + option * index(n_metered);
+                field.values[candidate] = value;
+                let place = (first / LANES + row) * n_metered * LANES + lane;
+                for (metered, &slot) in self.program.metered.iter().enumerate() {
+                    field.readings[place + metered * LANES] = all[slot];
+                }
             }
         }
         for (lane, key) in
@@ -162,36 +216,6 @@ impl<'k> Sink<'k> {
             *key = index(first + lane);
         }
         field.starts.push(index(end / LANES));
-    }
-
-    fn weight(&self, at: usize) -> f64 {
-        let Undecided { block, lane, .. } = self.undecided[at];
-        self.layout.weights[block as usize][lane as usize]
-    }
-
-    /// Writes one option of an undecided query into its place.
-    fn put(&self, field: &mut Field, at: usize, option: u32, candidate: usize) {
-        let Undecided { block, lane: from, .. } = self.undecided[at];
-        let (block, from) = (block as usize, from as usize);
-        let n_tables = self.layout.n_tables();
-        let stride = self.layout.block_len();
-        let readings = &self.layout.readings[block * stride..][..stride];
-        let readings = &readings[option as usize * n_tables..][..n_tables];
-        let declines = option as usize + 1 == self.program.n_options;
-        let one = if declines { 0.0 } else { 1.0 };
-        let reading = |slot: usize| if slot == n_tables { one } else { readings[slot][from] };
-        let objective = self.program.objective.iter().enumerate();
-        let value: f64 = objective.map(|(slot, weight)| weight * reading(slot)).sum();
-        let query = self.layout.queries[block][from];
-        let group = self.layout.groups[block];
-        field.options[candidate] = option;
-        field.tolls[candidate] = self.program.first_toll(group, option as usize);
-        let noise = if self.noise > 0.0 { self.noise * fraction(query, option) } else { 0.0 };
-        field.values[candidate] = value - noise;
-        let (row, lane) = (candidate / LANES, candidate % LANES);
-        for (metered, &slot) in self.program.metered.iter().enumerate() {
-            field.readings[(row * field.n_metered + metered) * LANES + lane] = reading(slot);
-        }
     }
 }
 
