@@ -137,7 +137,7 @@ impl Gather<'_> {
                 let floor = floor[lane];
                 let models = ceilings.iter().map(|ceiling| forced | (ceiling[lane] >= floor));
                 let declines = declining == 0.0 && (forced || floor <= 0.0);
-                sink.undecided(ordinal + lane, block, lane, models.chain([declines]));
+                sink.undecided(ordinal + lane, (block, lane), models.chain([declines]), readings);
             }
             ordinal += used;
         }

@@ -18,6 +18,8 @@ pub(in super::super) struct Sink<'k> {
     undecided: Vec<Undecided>,
     /// The options of each in turn.
     options: Vec<u32>,
+    /// What each option reads, `(n_options, n_tables)`: copied while a pass has them at hand.
+    readings: Vec<f64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +39,8 @@ impl<'k> Sink<'k> {
         known: &'k mut [u32],
     ) -> Self {
         let totals = vec![[0.0; LANES]; layout.n_totals()];
-        let (undecided, options) = (Vec::new(), Vec::new());
-        Self { program, layout, noise, known, totals, undecided, options }
+        let (undecided, options, readings) = (Vec::new(), Vec::new(), Vec::new());
+        Self { program, layout, noise, known, totals, undecided, options, readings }
     }
 
     /// The queries of a block that choose the same all over the box: all but the
@@ -74,18 +76,20 @@ impl<'k> Sink<'k> {
 
     /// The next undecided query, and which of its options may be best.
     #[inline(always)]
-    pub(in super::super) fn undecided(
+    pub(in super::super) fn undecided<const T: usize>(
         &mut self,
         ordinal: usize,
-        block: usize,
-        lane: usize,
+        (block, lane): (usize, usize),
         options: impl Iterator<Item = bool>,
+        readings: &[[Lanes; T]],
     ) {
         let start = self.options.len();
-        let place = (index(block), index(lane));
-        let (ordinal, start_index) = (index(ordinal), index(start));
-        let (block, lane) = place;
-        self.undecided.push(Undecided { ordinal, block, lane, start: start_index });
+        self.undecided.push(Undecided {
+            ordinal: index(ordinal),
+            block: index(block),
+            lane: index(lane),
+            start: index(start),
+        });
         // All are written and few advance: there is nothing to mispredict.
         self.options.resize(start + self.program.n_options, 0);
         let into = &mut self.options[start..];
@@ -95,6 +99,9 @@ impl<'k> Sink<'k> {
             count += usize::from(may_be_best);
         }
         self.options.truncate(start + count);
+        for &option in &self.options[start..] {
+            self.readings.extend_from_slice(&readings[option as usize].map(|lanes| lanes[lane]));
+        }
     }
 
     fn options_of(&self, at: usize) -> &[u32] {
@@ -180,22 +187,18 @@ impl<'k> Sink<'k> {
             field.ordinals[query] = ordinal;
             field.weights[query] = self.layout.weights[from][of];
             field.by_ordinal[at] = (ordinal, index(query));
-            let stride = self.layout.block_len();
-            let readings = &self.layout.readings[from * stride..][..stride];
-            let readings = readings.as_chunks::<T>().0;
+            let start = self.undecided[at].start as usize;
+            let readings = &self.readings.as_chunks::<T>().0[start..];
             let known = self.known[ordinal as usize];
             let toll = self.program.first_toll(self.layout.groups[from], 0);
-            for (row, &option) in self.options_of(at).iter().enumerate() {
+            for (row, (&option, readings)) in self.options_of(at).iter().zip(readings).enumerate() {
                 let candidate = first + row * LANES + lane;
                 if known == option {
                     field.keys[query] = index(candidate);
                 }
                 let one = if option as usize + 1 == self.program.n_options { 0.0 } else { 1.0 };
-                let readings = &readings[option as usize];
                 let mut all = [one; S];
-                for slot in 0..T {
-                    all[slot] = readings[slot][of];
-                }
+                all[..T].copy_from_slice(readings);
                 let objective = self.program.objective.iter().zip(&all);
                 let mut value = objective.map(|(weight, reading)| weight * reading).sum();
                 if self.noise > 0.0 {
