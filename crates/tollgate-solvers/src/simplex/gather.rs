@@ -123,8 +123,8 @@ impl Gather<'_> {
             // A query of no weight moves nothing.
             let mut undecided = forced;
             for lane in 0..LANES {
-                let decided = (rivals[lane] < 1.5) | (weights[lane] == 0.0);
-                undecided |= u32::from(!decided) << lane;
+                let open = u32::from(rivals[lane] > 1.5) & u32::from(weights[lane] != 0.0);
+                undecided |= open << lane;
             }
             undecided &= (1 << used) - 1;
             #[expect(clippy::cast_possible_truncation, reason = "the low bits are the option")]
@@ -135,7 +135,7 @@ impl Gather<'_> {
                 undecided &= undecided - 1;
                 let forced = forced >> lane & 1 == 1;
                 let floor = floor[lane];
-                let models = ceilings.iter().map(|ceiling| forced | (ceiling[lane] >= floor));
+                let models = ceilings.iter().map(|ceiling| forced || ceiling[lane] >= floor);
                 let declines = declining == 0.0 && (forced || floor <= 0.0);
                 sink.undecided(ordinal + lane, (block, lane), models.chain([declines]), readings);
             }

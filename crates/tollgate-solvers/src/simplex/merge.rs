@@ -71,7 +71,7 @@ impl Merged {
 /// each query equals.
 fn distinct(layout: &Layout, places: &[(u32, u8)], salts: &[u64]) -> (Vec<(u32, u8)>, Vec<u32>) {
     let mut hashes = Vec::with_capacity(places.len());
-    Arch::new().dispatch(Hashes { layout, salts, hashes: &mut hashes });
+    Arch::new().dispatch(Hashes { layout, salts, out: &mut hashes });
     let (mut firsts, mut ranks) = (Vec::new(), Vec::with_capacity(places.len()));
     // Open addressing: the ranks of the distinct queries, where their hashes say.
     let bits = (2 * places.len()).next_power_of_two().trailing_zeros();
@@ -149,7 +149,7 @@ fn term(reading: f64, salt: u64) -> u64 {
 struct Hashes<'h> {
     layout: &'h Layout,
     salts: &'h [u64],
-    hashes: &'h mut Vec<u64>,
+    out: &'h mut Vec<u64>,
 }
 
 impl WithSimd for Hashes<'_> {
@@ -157,7 +157,7 @@ impl WithSimd for Hashes<'_> {
 
     #[inline(always)]
     fn with_simd<I: Simd>(self, _: I) {
-        let Self { layout, salts, hashes } = self;
+        let Self { layout, salts, out } = self;
         let blocks = layout.readings.chunks_exact(layout.block_len());
         for (block, (readings, &group)) in blocks.zip(&layout.groups).enumerate() {
             let mut sums = [u64::from(group); LANES];
@@ -166,7 +166,7 @@ impl WithSimd for Hashes<'_> {
                     sums[lane] = sums[lane].wrapping_add(term(readings[lane], salt));
                 }
             }
-            hashes.extend_from_slice(&sums[..layout.used(block)]);
+            out.extend_from_slice(&sums[..layout.used(block)]);
         }
     }
 }
