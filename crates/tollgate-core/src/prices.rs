@@ -68,9 +68,12 @@ impl Coefficients {
         };
         let values = if row.scope.group.is_none() { &mut self.shared } else { &mut self.somewhere };
         let Some(values) = values.get_mut(start..start + n_models) else { return };
-        for (model, value) in values.iter_mut().enumerate() {
-            if row.scope.models.covers(model) {
-                *value -= toll;
+        match &row.scope.models {
+            ModelMask::All => values.iter_mut().for_each(|value| *value -= toll),
+            ModelMask::One(model) => values[*model] -= toll,
+            ModelMask::Some(mask) => {
+                let covered = values.iter_mut().zip(mask.iter()).filter(|(_, covered)| **covered);
+                covered.for_each(|(value, _)| *value -= toll);
             }
         }
     }

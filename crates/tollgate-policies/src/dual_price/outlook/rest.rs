@@ -73,7 +73,7 @@ pub(super) struct RestOutlook {
     seen: Vec<f64>,
     shares: Shares,
     /// A squared distance beyond which an arrival is a stranger.
-    familiar: f64,
+    familiar: f32,
     /// Of the latest arrivals, whether each is a stranger.
     strangers: VecDeque<bool>,
     recent: Sample,
@@ -91,8 +91,8 @@ impl RestOutlook {
         for &(cell, _) in &nearest {
             sizes[cell] += 1.0;
         }
-        let mut distances: Vec<f64> = nearest.iter().map(|&(_, distance)| distance).collect();
-        distances.sort_unstable_by(f64::total_cmp);
+        let mut distances: Vec<f32> = nearest.iter().map(|&(_, distance)| distance).collect();
+        distances.sort_unstable_by(f32::total_cmp);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -100,7 +100,7 @@ impl RestOutlook {
         )]
         let at = (FAMILIAR * distances.len() as f64) as usize;
         Ok(Self {
-            familiar: distances.get(at).copied().unwrap_or(f64::INFINITY),
+            familiar: distances.get(at).copied().unwrap_or(f32::INFINITY),
             cell_of: nearest.into_iter().map(|(cell, _)| cell).collect(),
             seen: vec![0.0; sizes.len()],
             sizes,
