@@ -10,6 +10,8 @@ mod idle;
 mod kd_tree;
 mod kind;
 mod lsh;
+mod pages;
+mod products;
 mod scan;
 
 use std::fmt;

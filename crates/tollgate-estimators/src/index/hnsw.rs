@@ -15,7 +15,9 @@
 //! nearer to one already chosen than to the node itself.
 //!
 //! Cost: about `O(d log n)` a query, `O(n d log n)` a build; a node takes `5 d + 8 m`
-//! bytes, in memory or in a file that is mapped into it.
+//! bytes: `d` of them for its code in memory, the rest there or in a file that is mapped
+//! into it. A walk waits for memory: where the system has large pages to give, arrays are
+//! on those, but for what is mapped.
 //!
 //! # Departures from the paper
 //!
@@ -29,6 +31,9 @@
 //!   be linked to from elsewhere.
 //! * **Ties** go to the lower node, so that there is one answer.
 //! * **Copies share a node.** Links among hundreds of equal vectors would lead nowhere else.
+//! * **Several regions.** A query goes down with a beam of sixteen, not of one. Where near
+//!   nodes lie in several regions that are not linked to one another, a greedy descent ends
+//!   in one of them, and a query may lose all of its neighbors.
 //! * **Two distances.** Walks are in bytes, a quarter of the memory; what they find is
 //!   measured in `f32`, of which a query's nearest are scored by the canonical product and
 //!   an insertion's links are chosen. Where bytes cannot tell what is in the beam from what
@@ -64,6 +69,7 @@ use self::nodes::Nodes;
 pub(super) use self::prefetch::prefetch;
 use self::search::Buffers;
 use super::idle::Idle;
+use super::products::Kernel;
 use super::{Capabilities, Index, RowSets, check_grown};
 use crate::vector::{check_queries, checked_norm};
 
@@ -163,6 +169,7 @@ impl HnswRecipe {
             nodes: Nodes::new(dim),
             graph: Graph::new(self.m),
             arch: Arch::new(),
+            kernel: Kernel::best(),
             buffers: Idle::default(),
         }
     }
@@ -191,6 +198,8 @@ pub struct Hnsw {
     graph: Graph,
     /// The instructions to use. All give the same answers.
     arch: Arch,
+    /// The same for products of bytes.
+    kernel: Kernel,
     buffers: Idle<Buffers>,
 }
 
@@ -238,6 +247,7 @@ impl Hnsw {
         if let Some(narrower) = pulp::x86::V3::try_new() {
             self.arch = Arch::V3(narrower);
         }
+        self.kernel = Kernel::at_most_avx2();
         self
     }
 
@@ -249,6 +259,7 @@ impl Hnsw {
             nodes: self.nodes.clone(),
             graph: self.graph.clone(),
             arch: self.arch,
+            kernel: self.kernel,
             buffers: Idle::default(),
         }
     }

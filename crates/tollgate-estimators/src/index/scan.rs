@@ -46,7 +46,6 @@
 mod among;
 mod coarse;
 mod codes;
-mod kernel;
 mod selection;
 
 use std::sync::Arc;
@@ -57,9 +56,9 @@ use tollgate_core::{EstimateError, FitError, History, ParamError, Queries, Query
 
 pub(super) use self::among::{Screened, Sought};
 use self::codes::Codes;
-use self::kernel::Kernel;
 use self::selection::{Candidate, Run, Selection, small};
 use super::hnsw::prefetch;
+use super::products::Kernel;
 use super::{Capabilities, Index, RowSets, check_grown};
 use crate::vector::{F32_LENGTHS, checked_norm, dot, dot_f32, dot_f32_error, inverse_norms};
 

@@ -90,9 +90,9 @@ impl Hnsw {
         let level = levels[(node - first) as usize];
         let fine = self.fine_of(node);
         let step = encode_query(self.nodes.vector(node), fine.inverse_norm, codes);
-        let coarse = self.coarse(codes, step);
+        let coarse = self.coarse(codes.planes(), step);
         let top = self.graph.entry.map(|entry| self.graph.levels[entry as usize]);
-        walker.descend(&self.graph, level, &coarse);
+        walker.descend(&self.graph, level, 1, &coarse);
         mates.measure(first..node, &coarse);
         let mut proposal = vec![Vec::new(); usize::from(level) + 1];
         for layer in (0..=level).rev() {

@@ -26,6 +26,8 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 use memmap2::Mmap;
 
+use super::super::pages::ask_for_large;
+
 /// How much room is made for bytes at a time: never more than that for bytes that are
 /// promised and do not come.
 const STEP: usize = 1 << 20;
@@ -51,6 +53,9 @@ impl Bytes {
         let (mut lines, mut len) = (Vec::new(), 0);
         loop {
             if len == size_of_val(lines.as_slice()) {
+                lines.reserve(STEP / size_of::<Line>());
+                // Before the new bytes are touched.
+                ask_for_large(&lines);
                 lines.resize(lines.len() + STEP / size_of::<Line>(), Line::zeroed());
             }
             match from.read(&mut bytemuck::cast_slice_mut(&mut lines)[len..]) {

@@ -11,7 +11,6 @@
 //!           zeros up to byte 128
 //! payload   node of each row     u32 (n_rows,)
 //!           vectors              f32 (n_nodes, stride), stride = dim up to a multiple of 64
-//!           codes                i8  (n_nodes, stride)
 //!           levels               u8  (n_nodes,)
 //!           links of layer 0     u32 (n_nodes, 2 m), empty slots 2^32 - 1
 //!           links above          u32 (n_upper, m), node by node, layer by layer
@@ -22,10 +21,9 @@
 //!
 //! A CRC-32 finds every error of up to 32 bits in a row, and all but one in `2^32` of the
 //! others. What it lets through, and what was made by somebody else, is checked value by
-//! value: lengths, every row's node, every vector, every link. Codes are judged by how far
-//! they are from their vectors: where they are far off, as they never are in a file of
-//! ours, bytes are not relied upon. So a file may be refused, but never makes a search
-//! panic, name a row that is not there, or report a similarity that is not the row's.
+//! value: lengths, every row's node, every vector, every link. Codes follow from the
+//! vectors, are not in the file and made anew. So a file may be refused, but never makes a
+//! search panic, name a row that is not there, or report a similarity that is not the row's.
 //! Memory is taken as the bytes arrive, never by a length that a file claims.
 
 use std::ffi::OsString;
@@ -51,7 +49,7 @@ use super::{Hnsw, HnswConfig, HnswRecipe};
 compile_error!("the arrays of an index file are little-endian, and are used where they lie");
 
 const MAGIC: &[u8; 8] = b"tollhnsw";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Bytes of the header.
 const HEADER: usize = 2 * LINE;
@@ -201,7 +199,6 @@ impl Header {
             Some(Layout {
                 node_of_row: part(n_rows, 1, 4)?,
                 vectors: part(n_nodes, stride, 4)?,
-                codes: part(n_nodes, stride, 1)?,
                 levels: part(n_nodes, 1, 1)?,
                 base: part(n_nodes, 2 * m, 4)?,
                 upper: part(n_upper, m, 4)?,
@@ -218,7 +215,6 @@ impl Header {
 struct Layout {
     node_of_row: Range<usize>,
     vectors: Range<usize>,
-    codes: Range<usize>,
     levels: Range<usize>,
     base: Range<usize>,
     upper: Range<usize>,
@@ -256,7 +252,6 @@ impl Hnsw {
         to.inner.write_all(&header.to_bytes())?;
         to.part(&nodes.node_of_row)?;
         to.part(nodes.vectors.values())?;
-        to.part(nodes.codes.values())?;
         to.part(&graph.levels)?;
         to.part(graph.base.values())?;
         to.part(graph.upper.values())?;
@@ -303,9 +298,10 @@ impl Hnsw {
         Self::of_bytes(&Arc::new(bytes))
     }
 
-    /// Maps a file that [`save`](Self::save) has written into memory. Vectors, codes and
+    /// Maps a file that [`save`](Self::save) has written into memory. Vectors and
     /// links stay in it, to be read by the system when they are needed, and shared with
-    /// others who have opened the same file. All of it is checked before this returns. An
+    /// others who have opened the same file; codes, a byte a dimension, are made anew. All
+    /// of it is checked before this returns. An
     /// index that [grows](super::Index::grow) from it is in memory of its own.
     ///
     /// The file must not be written to or cut short while the index is in use; it may be
@@ -337,7 +333,6 @@ impl Hnsw {
         let Header { recipe, seed, dim, n_nodes, n_upper, .. } = header;
         let (stride, m) = (header.stride(), recipe.m);
         let vectors = Rows::of_file(part(bytes, layout.vectors)?, stride, n_nodes);
-        let codes = Rows::of_file(part(bytes, layout.codes)?, stride, n_nodes);
         let base = Rows::of_file(part(bytes, layout.base)?, 2 * m, n_nodes);
         let upper = Rows::of_file(part(bytes, layout.upper)?, m, n_upper);
         let node_of_row = part(bytes, layout.node_of_row)?;
@@ -346,7 +341,7 @@ impl Hnsw {
             return Err(invalid(format!("a node of level {level}")));
         }
         let mut index = recipe.empty(dim, seed);
-        index.nodes = Nodes::checked(dim, vectors, codes, node_of_row.values()).map_err(invalid)?;
+        index.nodes = Nodes::checked(dim, vectors, node_of_row.values()).map_err(invalid)?;
         index.graph = Graph::checked(levels.values(), base, upper, m).map_err(invalid)?;
         Ok(index)
     }

@@ -6,6 +6,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::super::products::{CHUNK, Chunk, Kernel, LongFactors, Planes, round};
 use super::prefetch::prefetch;
 use super::store::View;
 use crate::vector::{F32_LANES, dot, dot_lanes};
@@ -18,80 +19,8 @@ const AHEAD: usize = 4;
 
 /// Says how far nodes are from one vector: `1 - cosine`, up to the metric's error.
 pub(super) trait Metric {
-    fn arch(&self) -> Arch;
-
-    /// The distance of one node; to be called through the functions below.
-    fn distance<S: Simd>(&self, simd: S, node: u32) -> f32;
-
-    /// Asks for what [`distance`](Self::distance) will read.
-    fn fetch(&self, node: u32);
-
     /// Leaves the distance of each of `nodes` in `out`.
-    fn measure(&self, nodes: &[u32], out: &mut Vec<f32>)
-    where
-        Self: Sized,
-    {
-        self.arch().dispatch(Measure { metric: self, nodes, out });
-    }
-
-    /// Whether one of `nodes` is nearer than `distance`.
-    fn any_nearer(&self, nodes: &[u32], distance: f32) -> bool
-    where
-        Self: Sized,
-    {
-        self.arch().dispatch(AnyNearer { metric: self, nodes, distance })
-    }
-}
-
-/// [`Metric::measure`], for each instruction set. A closure would be compiled once, and
-/// for none of them.
-struct Measure<'a, M> {
-    metric: &'a M,
-    nodes: &'a [u32],
-    out: &'a mut Vec<f32>,
-}
-
-impl<M: Metric> WithSimd for Measure<'_, M> {
-    type Output = ();
-
-    #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { metric, nodes, out } = self;
-        out.clear();
-        out.resize(nodes.len(), 0.0);
-        for &node in nodes.iter().take(AHEAD) {
-            metric.fetch(node);
-        }
-        for (at, (&node, out)) in nodes.iter().zip(out).enumerate() {
-            if let Some(&ahead) = nodes.get(at + AHEAD) {
-                metric.fetch(ahead);
-            }
-            *out = metric.distance(simd, node);
-        }
-    }
-}
-
-/// [`Metric::any_nearer`], likewise.
-struct AnyNearer<'a, M> {
-    metric: &'a M,
-    nodes: &'a [u32],
-    distance: f32,
-}
-
-impl<M: Metric> WithSimd for AnyNearer<'_, M> {
-    type Output = bool;
-
-    #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> bool {
-        for &node in self.nodes {
-            if self.metric.distance(simd, node) < self.distance {
-                return true;
-            }
-        }
-        false
-    }
+    fn measure(&self, nodes: &[u32], out: &mut Vec<f32>);
 }
 
 /// In `f32`, or in the canonical product where lengths are beyond `f32`.
@@ -109,8 +38,15 @@ pub(super) struct Fine<'a> {
 }
 
 impl Metric for Fine<'_> {
-    fn arch(&self) -> Arch {
-        self.arch
+    fn measure(&self, nodes: &[u32], out: &mut Vec<f32>) {
+        self.arch.dispatch(Measure { fine: self, nodes, out });
+    }
+}
+
+impl Fine<'_> {
+    /// Whether one of `nodes` is nearer than `distance`.
+    pub(super) fn any_nearer(&self, nodes: &[u32], distance: f32) -> bool {
+        self.arch.dispatch(AnyNearer { fine: self, nodes, distance })
     }
 
     #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
@@ -135,44 +71,83 @@ impl Metric for Fine<'_> {
     }
 }
 
+/// [`Metric::measure`] in `f32`, for each instruction set. A closure would be compiled once,
+/// and for none of them.
+struct Measure<'a> {
+    fine: &'a Fine<'a>,
+    nodes: &'a [u32],
+    out: &'a mut Vec<f32>,
+}
+
+impl WithSimd for Measure<'_> {
+    type Output = ();
+
+    #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { fine, nodes, out } = self;
+        out.clear();
+        out.resize(nodes.len(), 0.0);
+        for &node in nodes.iter().take(AHEAD) {
+            fine.fetch(node);
+        }
+        for (at, (&node, out)) in nodes.iter().zip(out).enumerate() {
+            if let Some(&ahead) = nodes.get(at + AHEAD) {
+                fine.fetch(ahead);
+            }
+            *out = fine.distance(simd, node);
+        }
+    }
+}
+
+/// [`Fine::any_nearer`], likewise.
+struct AnyNearer<'a> {
+    fine: &'a Fine<'a>,
+    nodes: &'a [u32],
+    distance: f32,
+}
+
+impl WithSimd for AnyNearer<'_> {
+    type Output = bool;
+
+    #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> bool {
+        for &node in self.nodes {
+            if self.fine.distance(simd, node) < self.distance {
+                return true;
+            }
+        }
+        false
+    }
+}
+
 /// In bytes: a quarter of the memory to read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Coarse<'a> {
-    pub(super) arch: Arch,
-    pub(super) codes: View<'a, i8>,
+    pub(super) kernel: Kernel,
+    /// Row by row.
+    pub(super) codes: &'a [Chunk],
     /// What a unit of each node's code is worth.
     pub(super) steps: &'a [f32],
-    /// Padded.
-    pub(super) query: &'a [i16],
+    pub(super) query: Planes<'a>,
     pub(super) step: f32,
 }
 
 impl Metric for Coarse<'_> {
-    fn arch(&self) -> Arch {
-        self.arch
+    fn measure(&self, nodes: &[u32], out: &mut Vec<f32>) {
+        for &node in nodes {
+            prefetch::<1, _>(&self.steps[node as usize..]);
+        }
+        out.clear();
+        out.resize(nodes.len(), 0.0);
+        // The products are integers as wide as the distances they become.
+        self.kernel.products_of(self.codes, nodes, self.query, bytemuck::cast_slice_mut(out));
+        for (&node, out) in nodes.iter().zip(out) {
+            let product = out.to_bits().cast_signed() as f32;
+            *out = 1.0 - product * self.step * self.steps[node as usize];
+        }
     }
-
-    #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
-    #[inline(always)]
-    fn distance<S: Simd>(&self, _: S, node: u32) -> f32 {
-        let product = dot_codes(self.query, self.codes.row(node as usize)) as f32;
-        1.0 - product * self.step * self.steps[node as usize]
-    }
-
-    #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
-    #[inline(always)]
-    fn fetch(&self, node: u32) {
-        prefetch::<8, _>(self.codes.row(node as usize));
-        prefetch::<1, _>(&self.steps[node as usize..]);
-    }
-}
-
-/// A dot product of integers, exact: [`encode_query`] keeps it below `2^31`.
-#[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
-#[inline(always)]
-fn dot_codes(query: &[i16], row: &[i8]) -> i32 {
-    // One plain sum over both, and no chunks: so it stays in registers to the end.
-    query.iter().zip(row).map(|(&x, &y)| i32::from(x) * i32::from(y)).sum()
 }
 
 /// What a unit of the code of `x` is worth.
@@ -181,18 +156,27 @@ pub(super) fn step_of(x: &[f32], inverse_norm: f64) -> f64 {
     f64::from(largest) * inverse_norm / 127.0
 }
 
-/// Writes the code of the direction of `x`, whose unit is worth [`step_of`] it.
-#[expect(clippy::cast_possible_truncation, reason = "rounded to within 127")]
-pub(super) fn encode_row(x: &[f32], inverse_norm: f64, code: &mut Vec<i8>) {
+/// Writes the code of the direction of `x`, whose unit is worth [`step_of`] it, 128 more in
+/// each dimension so that bytes hold it.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in [1, 255]")]
+pub(super) fn encode_row(x: &[f32], inverse_norm: f64, code: &mut Vec<Chunk>) {
     let scale = inverse_norm / step_of(x, inverse_norm);
     code.clear();
-    code.extend(x.iter().map(|&x| (f64::from(x) * scale).round() as i8));
+    code.extend(x.chunks(CHUNK).map(|values| {
+        let mut chunk = Chunk([128; CHUNK]);
+        for (byte, &x) in chunk.0.iter_mut().zip(values) {
+            *byte = (round(f64::from(x) * scale).clamp(-127.0, 127.0) + 128.0) as u8;
+        }
+        chunk
+    }));
 }
 
 /// How far a code is from the direction of `x`, as a length.
-pub(super) fn code_error(x: &[f32], inverse_norm: f64, step: f64, code: &[i8]) -> f64 {
-    let off = |(&x, &code): (&f32, &i8)| f64::from(x) * inverse_norm - f64::from(code) * step;
-    x.iter().zip(code).map(|pair| off(pair).powi(2)).sum::<f64>().sqrt()
+pub(super) fn code_error(x: &[f32], inverse_norm: f64, step: f64, code: &[Chunk]) -> f64 {
+    let bytes = code.iter().flat_map(|chunk| chunk.0);
+    let off =
+        |(&x, byte): (&f32, u8)| f64::from(x) * inverse_norm - (f64::from(byte) - 128.0) * step;
+    x.iter().zip(bytes).map(|pair| off(pair).powi(2)).sum::<f64>().sqrt()
 }
 
 /// As [`encode_row`], 256 times finer: next to a row's, a query's error does not count.
@@ -200,14 +184,13 @@ pub(super) fn code_error(x: &[f32], inverse_norm: f64, step: f64, code: &[i8]) -
 /// With `|row| <= 127 sqrt(d)` and `|query| <= 2^30 / (127 sqrt(d))` no sum leaves an
 /// `i32`, rounding included (Cauchy and Schwarz).
 #[expect(clippy::cast_possible_truncation, reason = "rounded to within i16; f32 is wanted")]
-pub(super) fn encode_query(x: &[f32], inverse_norm: f64, code: &mut Vec<i16>) -> f32 {
+pub(super) fn encode_query(x: &[f32], inverse_norm: f64, code: &mut LongFactors) -> f32 {
     let largest = x.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
     let largest = f64::from(largest) * inverse_norm;
     let longest = f64::from(1 << 30) / (127.0 * (x.len() as f64).sqrt());
-    let scale = (32_767.0 / largest).min(longest);
-    code.clear();
-    code.extend(x.iter().map(|&x| (f64::from(x) * inverse_norm * scale).round() as i16));
-    code.resize(code.len().next_multiple_of(LANES), 0);
+    let scale = (32_512.0 / largest).min(longest);
+    let factors = x.iter().map(|&x| round(f64::from(x) * inverse_norm * scale) as i16);
+    code.set(x.len().div_ceil(CHUNK), factors);
     (1.0 / scale) as f32
 }
 
@@ -247,27 +230,31 @@ mod tests {
         }
     }
 
+    /// The product of a code of a row and of a query, by every kernel alike.
+    fn product(row: &[Chunk], query: &LongFactors) -> i32 {
+        let of = |kernel: Kernel| {
+            let mut out = [0];
+            kernel.products_of(row, &[0], query.planes(), &mut out);
+            out[0]
+        };
+        let products: Vec<i32> = Kernel::all().map(of).collect();
+        assert!(products.iter().all(|&product| product == products[0]), "{products:?}");
+        products[0]
+    }
+
     #[test]
     fn codes_are_as_near_as_they_say() {
-        for dim in [1, 7, 64, 384, 4096] {
+        for dim in [1, 7, 64, 384, 4096, 5000] {
             let xs = vectors(20, dim);
-            let (mut row_code, mut query_code) = (Vec::new(), Vec::new());
+            let (mut row_code, mut query_code) = (Vec::new(), LongFactors::default());
             for pair in xs.windows(2) {
                 let inverse = [&pair[0], &pair[1]].map(|x| 1.0 / dot(x, x).sqrt());
                 encode_row(&pair[0], inverse[0], &mut row_code);
                 let row_step = step_of(&pair[0], inverse[0]);
                 let error = code_error(&pair[0], inverse[0], row_step, &row_code);
                 let step = encode_query(&pair[1], inverse[1], &mut query_code);
-                row_code.resize(query_code.len(), 0);
-                let exact: i64 = query_code
-                    .iter()
-                    .zip(&row_code)
-                    .map(|(&x, &y)| i64::from(x) * i64::from(y))
-                    .sum();
-                let product = dot_codes(&query_code, &row_code);
-                assert_eq!(i64::from(product), exact, "no overflow");
                 let cosine = dot(&pair[0], &pair[1]) * inverse[0] * inverse[1];
-                let got = f64::from(product) * f64::from(step) * row_step;
+                let got = f64::from(product(&row_code, &query_code)) * f64::from(step) * row_step;
                 assert!((got - cosine).abs() <= error + 1e-3, "{got}, {cosine}, {error}");
             }
         }
@@ -278,13 +265,11 @@ mod tests {
     fn the_largest_codes_do_not_overflow() {
         for dim in [1, 2, 384, 4096, 65_536] {
             let x = vec![1.0_f32; dim];
-            let (mut row, mut query) = (Vec::new(), Vec::new());
+            let (mut row, mut query) = (Vec::new(), LongFactors::default());
             let inverse = 1.0 / (dim as f64).sqrt();
             encode_row(&x, inverse, &mut row);
-            let step = encode_query(&x, inverse, &mut query);
-            row.resize(query.len(), 0);
-            let unit = f64::from(step) * step_of(&x, inverse);
-            let got = f64::from(dot_codes(&query, &row)) * unit;
+            let unit = f64::from(encode_query(&x, inverse, &mut query)) * step_of(&x, inverse);
+            let got = f64::from(product(&row, &query)) * unit;
             assert!((got - 1.0).abs() < 0.01, "{got} at {dim}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::products::{CHUNK, Chunk};
 use super::kernel::{LANES, code_error, encode_row, step_of};
 use super::store::Rows;
 use crate::vector::{F32_LENGTHS, checked_norm, dot};
@@ -23,7 +24,8 @@ pub(super) struct Nodes {
     pub(super) vectors: Rows<f32>,
     /// `1 / |x|`.
     pub(super) inverse_norms: Vec<f64>,
-    pub(super) codes: Rows<i8>,
+    /// In bytes.
+    pub(super) codes: Rows<Chunk>,
     /// What a unit of each code is worth.
     pub(super) steps: Vec<f32>,
     /// The longest of the rounding errors of the codes, as a length.
@@ -48,7 +50,7 @@ impl Nodes {
             dim,
             vectors: Rows::new(stride),
             inverse_norms: Vec::new(),
-            codes: Rows::new(stride),
+            codes: Rows::new(stride / CHUNK),
             steps: Vec::new(),
             worst_error: 0.0,
             extreme: false,
@@ -106,18 +108,17 @@ impl Nodes {
         let node = small(self.len());
         self.by_hash.insert(hash, node);
         let norm = dot(x, x).sqrt();
-        let mut code = Vec::with_capacity(self.dim);
-        encode_row(x, 1.0 / norm, &mut code);
         self.vectors.push(x, 0.0, 1);
-        self.codes.push(&code, 0, 1);
-        self.push_derived(x, norm, &code);
+        self.push_derived(x, norm, &mut Vec::new());
         node
     }
 
-    /// What follows from the vector of a new node and its code.
+    /// What follows from the vector of a new node; `code` is room for its bytes.
     #[expect(clippy::cast_possible_truncation, reason = "a distance in bytes is coarser")]
-    fn push_derived(&mut self, x: &[f32], norm: f64, code: &[i8]) {
+    fn push_derived(&mut self, x: &[f32], norm: f64, code: &mut Vec<Chunk>) {
         let step = step_of(x, 1.0 / norm);
+        encode_row(x, 1.0 / norm, code);
+        self.codes.push(code, Chunk([0; CHUNK]), 1);
         self.ends.push([LAST; 2]);
         self.extreme |= !F32_LENGTHS.contains(&norm);
         self.inverse_norms.push(1.0 / norm);
@@ -149,27 +150,25 @@ impl Nodes {
 
     /// Nodes from a file, whose arrays have the right lengths and may hold anything.
     ///
-    /// A code needs no check of its own: one that is wrong is far off, and bytes are then
-    /// not relied upon.
-    ///
     /// # Errors
     /// What is wrong with them.
     pub(super) fn checked(
         dim: usize,
         vectors: Rows<f32>,
-        codes: Rows<i8>,
         node_of_row: &[u32],
     ) -> Result<Self, String> {
         let mut nodes = Self::new(dim);
+        let mut code = Vec::new();
+        nodes.codes.reserve(vectors.len());
         for node in 0..vectors.len() {
             let (x, padding) = vectors.view().row(node).split_at(dim);
             let norm = checked_norm(x, dim).map_err(|error| error.to_string())?;
             if padding.iter().any(|&x| x != 0.0) {
                 return Err("a row does not end in zeros".to_owned());
             }
-            nodes.push_derived(x, norm, &codes.view().row(node)[..dim]);
+            nodes.push_derived(x, norm, &mut code);
         }
-        (nodes.vectors, nodes.codes) = (vectors, codes);
+        nodes.vectors = vectors;
         for &node in node_of_row {
             if node as usize >= nodes.len() {
                 return Err(format!("a row of node {node}"));

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytemuck::Pod;
 
+use super::super::pages::ask_for_large;
 use super::bytes::Part;
 
 /// Bytes of a cache line.
@@ -104,6 +105,8 @@ impl<T: Pod> Rows<T> {
     /// To new memory of its own.
     fn move_to(&mut self, capacity: usize) {
         let mut values: Vec<T> = Vec::with_capacity(capacity);
+        // A walk jumps from row to row.
+        ask_for_large(&values);
         let start = values.as_ptr().align_offset(LINE).min(LINE / size_of::<T>());
         values.resize(start, T::zeroed());
         values.extend_from_slice(self.values());

@@ -39,9 +39,9 @@ pub(super) struct Walker {
 }
 
 impl Walker {
-    /// From the top to the layer above `layer`, always to the nearest; leaves the node
+    /// From the top to the layer above `layer`, with a beam of `width`; leaves the nodes
     /// where to begin in the beam.
-    pub(super) fn descend(&mut self, graph: &Graph, layer: u8, metric: &impl Metric) {
+    pub(super) fn descend(&mut self, graph: &Graph, layer: u8, width: usize, metric: &impl Metric) {
         self.beam.clear();
         let Some(entry) = graph.entry else {
             return;
@@ -49,7 +49,7 @@ impl Walker {
         metric.measure(&[entry], &mut self.distances);
         self.beam.push(key(self.distances[0], entry));
         for layer in (layer + 1..=graph.levels[entry as usize]).rev() {
-            self.walk(graph.layer(layer), 1, 0.0, metric);
+            self.walk(graph.layer(layer), width, 0.0, metric);
         }
     }
 

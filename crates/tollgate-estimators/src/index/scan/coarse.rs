@@ -21,8 +21,8 @@
 //! Two dimensions that are 64 apart share a byte, so that 64 of either come out of one
 //! register by a mask.
 
-use super::codes::{ROUNDING, peak, round, to_f32};
-use super::kernel::{CHUNK, Chunk, Halves, Kernel};
+use super::super::products::{CHUNK, Chunk, Halves, Kernel, round};
+use super::codes::{ROUNDING, peak, to_f32};
 
 /// Where the range may be cut off, as shares of the largest magnitude.
 const CUTS: [f64; 6] = [0.4, 0.5, 0.6, 0.7, 0.85, 1.0];

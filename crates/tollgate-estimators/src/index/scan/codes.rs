@@ -45,8 +45,8 @@
 //! large-scale inference with anisotropic vector quantization*, ICML 2020, for scans over
 //! codes; the bounds are those of any filter and refine.
 
+use super::super::products::{CHUNK, Chunk, Factors, Kernel, MAX_CHUNKS, round};
 use super::coarse::{Coarse, CoarseQuery};
-use super::kernel::{CHUNK, Chunk, Factors, Kernel, MAX_CHUNKS};
 use super::selection::small;
 
 /// Dimensions that are coded: fewer would mostly be padding, more would break the bound.
@@ -60,9 +60,6 @@ const DENSE: usize = 4;
 
 /// Rows whose bounds are asked for at a time, at most.
 const MOST: usize = 256;
-
-/// Adding and subtracting it rounds an `f64` below `2^51` to the nearest integer.
-const ROUND: f64 = 1.5 * (1_u64 << 52) as f64;
 
 /// The coded rows.
 #[derive(Clone, Debug)]
@@ -164,7 +161,7 @@ impl Codes {
     ) {
         let last = first + out.len();
         let chunks = &self.chunks[first * self.n_chunks..last * self.n_chunks];
-        self.kernel.products(chunks, &query.factors, products);
+        self.kernel.products(chunks, query.factors.planes(), products);
         let each = (&self.scales[first..last], &self.errors[first..last]);
         self.kernel.bounds(products, (query.step, query.error), each, out);
     }
@@ -213,7 +210,7 @@ impl Codes {
         products: &mut [i32],
         out: &mut [f32],
     ) {
-        self.kernel.products_of(&self.chunks, rows, &query.factors, products);
+        self.kernel.products_of(&self.chunks, rows, query.factors.planes(), products);
         for ((upper, &row), &product) in out.iter_mut().zip(rows).zip(&*products) {
             let (scale, error) = (self.scales[row as usize], self.errors[row as usize]);
             *upper = query.upper(product, scale, error);
@@ -243,10 +240,6 @@ impl CodedQuery {
 /// The largest magnitude.
 pub(super) fn peak(vector: &[f32]) -> f64 {
     f64::from(vector.iter().fold(0.0_f32, |peak, x| peak.max(x.abs())))
-}
-
-pub(super) fn round(x: f64) -> f64 {
-    (x + ROUND) - ROUND
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "rounding is meant, and accounted for")]

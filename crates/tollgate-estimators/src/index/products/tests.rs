@@ -24,7 +24,7 @@ fn check(rows: &[Vec<i64>], factors: &[i16]) {
     let query = Factors::new(n_chunks, factors.iter().copied());
     for kernel in Kernel::all() {
         let mut out = vec![-1; rows.len()];
-        kernel.products(&chunks, &query, &mut out);
+        kernel.products(&chunks, query.planes(), &mut out);
         for (row, &got) in rows.iter().zip(&out) {
             assert_eq!(i64::from(got), expected(row, factors), "{kernel:?}");
         }
@@ -32,7 +32,7 @@ fn check(rows: &[Vec<i64>], factors: &[i16]) {
         let which: Vec<u32> =
             (0..u32::try_from(2 * rows.len()).unwrap()).rev().map(|at| at / 2).collect();
         let mut some = vec![-1; which.len()];
-        kernel.products_of(&chunks, &which, &query, &mut some);
+        kernel.products_of(&chunks, &which, query.planes(), &mut some);
         let wanted: Vec<i32> = which.iter().map(|&row| out[row as usize]).collect();
         assert_eq!(some, wanted, "{kernel:?}");
     }
