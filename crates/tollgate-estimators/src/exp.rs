@@ -63,7 +63,7 @@ impl WithSimd for ExpEach<'_> {
 
 #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
 #[inline(always)]
-fn exp(x: f64) -> f64 {
+pub(crate) fn exp(x: f64) -> f64 {
     let x = if x > -700.0 { x } else { -700.0 };
     let shifted = x * std::f64::consts::LOG2_E + ROUND;
     let k = shifted - ROUND;

@@ -44,6 +44,7 @@
 //! * [`Ridge`]: linear in the embedding, its penalties chosen by exact leave-one-out.
 //! * [`KernelRidge`]: smooth in the embedding, by kernels at landmarks.
 //! * [`Trained`]: logistic heads for scores and linear ones for log costs.
+//! * [`Eagle`]: ratings of the models, global and near the prompt, from who beat whom.
 //! * [`Blend`]: weighted means of other recipes.
 //! * [`Auto`]: the default one; picks parts and weights on the history, and says why.
 
@@ -51,6 +52,7 @@ mod auto;
 mod blend;
 mod blocks;
 mod calibration;
+mod eagle;
 mod exp;
 mod index;
 mod kernel_ridge;
@@ -66,6 +68,7 @@ mod vector;
 pub use auto::Auto;
 pub use blend::{Blend, BlendError, BlendWeights};
 pub use calibration::coverage;
+pub use eagle::{Eagle, EagleConfig};
 #[cfg(feature = "kd-tree")]
 pub use index::KdTree;
 pub use index::{
