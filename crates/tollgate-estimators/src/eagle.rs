@@ -191,10 +191,11 @@ impl Fit for Eagle {
     fn name(&self) -> String {
         let Self { neighbors, global, points, index } = self;
         let standard = Self::default();
+        let differ = |a: &f64, b: &f64| a.to_bits() != b.to_bits();
         let changed = [
             (*neighbors != standard.neighbors).then(|| format!("neighbors={neighbors}")),
-            (*global != standard.global).then(|| format!("global={global}")),
-            (*points != standard.points).then(|| format!("points={points}")),
+            differ(global, &standard.global).then(|| format!("global={global}")),
+            differ(points, &standard.points).then(|| format!("points={points}")),
             (*index != standard.index).then(|| format!("index={index}")),
         ];
         let changed: Vec<String> = changed.into_iter().flatten().collect();

@@ -71,7 +71,7 @@ impl Logistic {
             // ln(1 + e^t) - y t, without overflow.
             t.max(0.0) + exp(-t.abs()).ln_1p() - y * t
         });
-        cross.sum::<f64>() + (self.a.powi(2) + (self.b - 1.0).powi(2)) / 2.0
+        cross.sum::<f64>() + self.a.powi(2) / 2.0 + (self.b - 1.0).powi(2) / 2.0
     }
 
     /// The step to the minimum of the quadratic here.

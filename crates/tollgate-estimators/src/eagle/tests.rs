@@ -84,6 +84,11 @@ fn the_nearest_is_played_last() {
     assert_close(&points(&estimator, EAST), &[1484.0 + lost, 1516.0 - lost]);
 }
 
+/// The quarter of a share of a full turn, from 0.
+fn quarter(turn: f64) -> usize {
+    [0.25, 0.5, 0.75].iter().filter(|&&end| turn >= end).count()
+}
+
 /// Prompts in four quarters of the plane; model `i` is good in quarter `i` and `d` nowhere,
 /// each with its own luck.
 fn world(n: usize, seed: u64) -> History {
@@ -95,8 +100,8 @@ fn world(n: usize, seed: u64) -> History {
         let vector = [angle.cos(), angle.sin(), 0.0, 0.0];
         #[expect(clippy::cast_possible_truncation, reason = "embeddings are f32")]
         embeddings.extend(vector.map(|x| (x + 0.05 * rng.normal()) as f32));
-        for model in 0..4_u32 {
-            let home = model < 3 && (turn * 4.0).floor() == f64::from(model);
+        for model in 0..4 {
+            let home = model < 3 && quarter(turn) == model;
             quality.push(f64::from(rng.uniform() < if home { 0.9 } else { 0.4 }));
             cost.push(1e-3 * (0.5 + rng.uniform()) * if home { 2.0 } else { 1.0 });
         }
@@ -130,7 +135,7 @@ fn the_local_champion_is_found() {
         table.fill(|out| estimator.estimate_into(query, &mut Scratch::default(), out)).unwrap();
         let quality = table.row(0).quality;
         let best = (0..4).max_by(|&a, &b| quality[a].total_cmp(&quality[b])).unwrap();
-        right += usize::from(f64::from(u32::try_from(best).unwrap()) == (turn * 4.0).floor());
+        right += usize::from(best == quarter(turn));
         asked += 1;
     }
     assert!(asked > 200 && 10 * right >= 9 * asked, "{right} of {asked}");

@@ -119,7 +119,7 @@ proptest! {
         // Division and multiplication by n may lose the last bit.
         let slack = 1e-9;
         let too_poor = spends(&history, 0.0).0 > limit + slack;
-        prop_assert!(spends(&history, tau).0 <= limit + slack || (too_poor && tau == 0.0));
+        prop_assert!(spends(&history, tau).0 <= limit + slack || (too_poor && tau <= 0.0));
         prop_assert!(tau >= 1.0 || spends(&history, tau.next_up()).0 > limit - slack || too_poor);
 
         let share = limit / 10.0;
