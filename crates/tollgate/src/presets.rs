@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tollgate_core::{ParamError, Solver};
 use tollgate_policies::{
-    DescentConfig, DualPrice, GeometricConfig, Guard, PrefixObjective, PrefixPricesConfig,
-    ResolveConfig,
+    DescentConfig, DualPrice, GeometricConfig, Greedy, GreedyBy, Guard, PrefixObjective,
+    PrefixPricesConfig, ResolveConfig,
 };
 use tollgate_solvers::Auto;
 
@@ -86,6 +86,12 @@ pub fn port_reference(
 ) -> Result<DualPrice, ParamError> {
     let config = PrefixPricesConfig { objective: PrefixObjective::Published, ..config };
     Ok(DualPrice::new("port-reference", config.build(solver)?).guard(Guard::None))
+}
+
+/// What Eagle does with its ratings: the best estimate that what is left can pay for. To go
+/// with the estimator [`Eagle`](tollgate_estimators::Eagle), which it is named after.
+pub fn eagle() -> Greedy {
+    Greedy::new(GreedyBy::Quality).within_budget()
 }
 
 /// The solver that a preset uses unless it is given another.

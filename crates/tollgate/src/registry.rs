@@ -9,11 +9,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tollgate_core::{Fit, Policy, Solver};
 use tollgate_estimators::{
-    Auto, Blend, BlendWeights, KernelRidgeConfig, KnnConfig, RidgeConfig, TrainedConfig,
+    Auto, Blend, BlendWeights, EagleConfig, KernelRidgeConfig, KnnConfig, RidgeConfig,
+    TrainedConfig,
 };
 use tollgate_policies::{
-    BatchSplitConfig, DescentConfig, Greedy, GreedyBy, Outlook, PrefixPricesConfig, Random,
-    ResolveConfig, Schedule,
+    BatchSplitConfig, DescentConfig, ExpThresholdConfig, FixedConfig, Greedy, GreedyBy, Outlook,
+    PrefixPricesConfig, Random, ResolveConfig, RoundRobin, Schedule, ThresholdConfig,
 };
 use tollgate_solvers::{
     CuttingPlaneConfig, LagrangianConfig, PrimalDualConfig, SimplexConfig, SmoothedLbfgsConfig,
@@ -74,6 +75,7 @@ enum EstimatorSlot {
 const KNN_5: &str = "knn:k=5";
 const TRAINED: &str = "trained";
 const AUTO: &str = "auto";
+const EAGLE: &str = "eagle";
 
 /// Every policy, in the order of tables: the baselines, the published, our own.
 pub const POLICIES: &[Preset] = &[
@@ -83,6 +85,23 @@ pub const POLICIES: &[Preset] = &[
         estimator: EstimatorSlot::None,
         uses_solver: false,
         make: |spec, _| no_params(spec).map(|()| Arc::new(Random) as Arc<dyn Policy>),
+    },
+    Preset {
+        name: "round-robin",
+        summary: "each model in its turn, or the next that can be paid for",
+        estimator: EstimatorSlot::Default(KNN_5),
+        uses_solver: false,
+        make: |spec, _| no_params(spec).map(|()| Arc::new(RoundRobin) as Arc<dyn Policy>),
+    },
+    Preset {
+        name: "fixed",
+        summary: "one model: `model=NAME`, or the best for the budget",
+        estimator: EstimatorSlot::Default(KNN_5),
+        uses_solver: false,
+        make: |spec, _| {
+            let config: FixedConfig = spec.config(POLICY)?;
+            Ok(Arc::new(config.build()))
+        },
     },
     Preset {
         name: "greedy-perf",
@@ -97,6 +116,13 @@ pub const POLICIES: &[Preset] = &[
         estimator: EstimatorSlot::Default(KNN_5),
         uses_solver: false,
         make: |spec, _| greedy(spec, GreedyBy::Budget),
+    },
+    Preset {
+        name: "greedy-density",
+        summary: "the highest expected score per USD, affordable or not",
+        estimator: EstimatorSlot::Default(KNN_5),
+        uses_solver: false,
+        make: |spec, _| greedy(spec, GreedyBy::Density),
     },
     Preset {
         name: "knn-perf",
@@ -127,6 +153,36 @@ pub const POLICIES: &[Preset] = &[
         make: |spec, _| greedy(spec, GreedyBy::Budget),
     },
     Preset {
+        name: "eagle",
+        summary: "the highest rating within what is left, global and local ELO",
+        estimator: EstimatorSlot::Pinned(EAGLE),
+        uses_solver: false,
+        make: |spec, _| {
+            no_params(spec)?;
+            Ok(Arc::new(presets::eagle()))
+        },
+    },
+    Preset {
+        name: "threshold",
+        summary: "the cheapest that is good enough, calibrated to spend the budget",
+        estimator: EstimatorSlot::Default(KNN_5),
+        uses_solver: false,
+        make: |spec, _| {
+            let config: ThresholdConfig = spec.config(POLICY)?;
+            Ok(Arc::new(config.build().map_err(|e| refuse(POLICY, spec, &e))?))
+        },
+    },
+    Preset {
+        name: "exp-threshold",
+        summary: "prices that rise with what is spent: safe in any order",
+        estimator: EstimatorSlot::Default(KNN_5),
+        uses_solver: false,
+        make: |spec, _| {
+            let config: ExpThresholdConfig = spec.config(POLICY)?;
+            Ok(Arc::new(config.build().map_err(|e| refuse(POLICY, spec, &e))?))
+        },
+    },
+    Preset {
         name: "batch-split",
         summary: "each batch of 256 as if it were the last",
         estimator: EstimatorSlot::Default(KNN_5),
@@ -134,6 +190,17 @@ pub const POLICIES: &[Preset] = &[
         make: |spec, solver| {
             let config: BatchSplitConfig = spec.config(POLICY)?;
             Ok(Arc::new(config.build(Arc::clone(solver)).map_err(|e| refuse(POLICY, spec, &e))?))
+        },
+    },
+    Preset {
+        name: "batch-paced",
+        summary: "each batch of 256 for the share of the budget that is due",
+        estimator: EstimatorSlot::Default(KNN_5),
+        uses_solver: true,
+        make: |spec, solver| {
+            let config: BatchSplitConfig = spec.config(POLICY)?;
+            let policy = config.build_paced(Arc::clone(solver));
+            Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, &e))?))
         },
     },
     Preset {
@@ -228,7 +295,8 @@ const ESTIMATOR: &str = "estimator";
 const SOLVER: &str = "solver";
 
 /// The names of all estimators.
-pub const ESTIMATORS: &[&str] = &["knn", "ridge", "kernel-ridge", "trained", "blend", "auto"];
+pub const ESTIMATORS: &[&str] =
+    &["knn", "ridge", "kernel-ridge", "trained", "eagle", "blend", "auto"];
 
 /// The names of all solvers.
 pub const SOLVERS: &[&str] = &[
@@ -301,6 +369,10 @@ pub fn estimator(spec: &Spec) -> Result<Arc<dyn Fit>, SpecError> {
         }
         "trained" => {
             let config: TrainedConfig = spec.config(ESTIMATOR)?;
+            Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
+        }
+        "eagle" => {
+            let config: EagleConfig = spec.config(ESTIMATOR)?;
             Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
         }
         "blend" => {

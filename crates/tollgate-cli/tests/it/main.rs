@@ -111,7 +111,10 @@ fn unknown_names_fail_with_the_list() {
     fails(&["--policy", "prot"], &["no policy is called `prot`", "port-reference", "tollgate"]);
     fails(
         &["--estimator", "oracle"],
-        &["no estimator is called `oracle`", "knn, ridge, kernel-ridge, trained, blend, auto"],
+        &[
+            "no estimator is called `oracle`",
+            "knn, ridge, kernel-ridge, trained, eagle, blend, auto",
+        ],
     );
     fails(&["--solver", "guess"], &["no solver is called `guess`", "cutting-plane"]);
     fails(&["--policy", "port:epsilon=1"], &["unknown field `epsilon`", "`eps`"]);

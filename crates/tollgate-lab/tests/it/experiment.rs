@@ -58,7 +58,7 @@ fn every_estimator_solver_and_policy_replays() {
         assert_eq!(fates, 300, "{entrant:?}");
         // The published loop has no answer that keeps the budgets, and a batch that has no
         // answer serves nobody.
-        if entrant.policy == "batch-split" && entrant.solver == "lagrangian-published" {
+        if entrant.policy.starts_with("batch-") && entrant.solver == "lagrangian-published" {
             continue;
         }
         assert!(metrics.served > 0, "{entrant:?}: {metrics:?}");

@@ -26,13 +26,20 @@ fn every_preset_composes_by_name() {
     let table: String = POLICIES.iter().map(line).collect();
     insta::assert_snapshot!(table, @"
     random | random | - | -
+    round-robin | round-robin | knn(k=5) | -
+    fixed | fixed | knn(k=5) | -
     greedy-perf | greedy-perf | knn(k=5) | -
     greedy-cost | greedy-cost | knn(k=5) | -
+    greedy-density | greedy-density | knn(k=5) | -
     knn-perf | greedy-perf | knn(k=5) | -
     knn-cost | greedy-cost | knn(k=5) | -
     trained-perf | greedy-perf | trained | -
     trained-cost | greedy-cost | trained | -
+    eagle | greedy-perf(within budget) | eagle | -
+    threshold | threshold | knn(k=5) | -
+    exp-threshold | exp-threshold | knn(k=5) | -
     batch-split | batch-split | knn(k=5) | auto
+    batch-paced | batch-paced | knn(k=5) | auto
     port-reference | port-reference | knn(k=5) | auto
     port | port | knn(k=5) | auto
     tollgate | tollgate | auto | auto
@@ -58,6 +65,7 @@ fn pinned_estimators_stay_and_others_give_way() {
             "random" => assert_eq!(name, None),
             "knn-perf" | "knn-cost" => assert_eq!(name.as_deref(), Some("knn(k=5)")),
             "trained-perf" | "trained-cost" => assert_eq!(name.as_deref(), Some("trained")),
+            "eagle" => assert_eq!(name.as_deref(), Some("eagle")),
             _ => assert_eq!(name.as_deref(), Some("ridge"), "{}", preset.name),
         }
         let takes = name_of(preset, "ridge") == name_of(preset, "knn:k=9");
@@ -83,15 +91,24 @@ fn parameters_reach_the_parts() {
     insta::assert_snapshot!(recipe("knn:k=40,weighting=linear,index=hnsw,shrinkage=auto,cost_domain=log"), @"knn(k=40,weighting=linear,index=hnsw,shrinkage=auto,cost_domain=log)");
     insta::assert_snapshot!(recipe("knn:shrinkage=2.5,cost_domain=auto"), @"knn(k=5,shrinkage=2.5,cost_domain=auto)");
     insta::assert_snapshot!(recipe("knn:shrinkage=none,index=scan"), @"knn(k=5)");
+    insta::assert_snapshot!(recipe("eagle:neighbors=40,global=0.25"), @"eagle(neighbors=40,global=0.25)");
     assert_eq!(composed("batch-split:batch=17", None, None).policy.batch_size(), 17);
+    assert_eq!(composed("batch-paced:batch=17", None, None).policy.batch_size(), 17);
+    let name = |text: &str| composed(text, None, None).policy.name();
+    insta::assert_snapshot!(name("fixed:model=mixtral-8x7b"), @"fixed(mixtral-8x7b)");
+    insta::assert_snapshot!(name("threshold:tau=0.5,within_budget=true"), @"threshold(tau=0.5)");
+    insta::assert_snapshot!(name("threshold:share=0.25"), @"threshold(share=0.25)");
+    insta::assert_snapshot!(name("threshold:spend=2.5"), @"threshold(spend=2.5)");
+    let surplus = composed("exp-threshold:by=surplus,lower=2,upper=50", None, None).policy;
+    assert!(format!("{surplus:?}").contains("Surplus"), "{surplus:?}");
     let given = composed("port-reference:prices=[0.5, 0.25]", None, None);
     assert!(format!("{:?}", given.policy).contains("[0.5, 0.25]"), "{:?}", given.policy);
 }
 
 #[test]
 fn unknown_names_list_the_known() {
-    insta::assert_snapshot!(refused("prot", None, None), @"no policy is called `prot`; there are random, greedy-perf, greedy-cost, knn-perf, knn-cost, trained-perf, trained-cost, batch-split, port-reference, port, tollgate");
-    insta::assert_snapshot!(refused("port", Some("nearest"), None), @"no estimator is called `nearest`; there are knn, ridge, kernel-ridge, trained, blend, auto");
+    insta::assert_snapshot!(refused("prot", None, None), @"no policy is called `prot`; there are random, round-robin, fixed, greedy-perf, greedy-cost, greedy-density, knn-perf, knn-cost, trained-perf, trained-cost, eagle, threshold, exp-threshold, batch-split, batch-paced, port-reference, port, tollgate");
+    insta::assert_snapshot!(refused("port", Some("nearest"), None), @"no estimator is called `nearest`; there are knn, ridge, kernel-ridge, trained, eagle, blend, auto");
     insta::assert_snapshot!(refused("port", None, Some("simplicissimus")), @"no solver is called `simplicissimus`; there are auto, simplex, cutting-plane, subgradient, primal-dual, smoothed-lbfgs, lagrangian, lagrangian-published");
 }
 
@@ -102,6 +119,11 @@ fn unknown_parameters_list_the_known() {
     insta::assert_snapshot!(refused("port:epsilon=0.1", None, None), @"policy `port`: unknown field `epsilon`, expected one of `eps`, `alpha`, `objective`, `prices`");
     insta::assert_snapshot!(refused("tollgate:evry=5", None, None), @"policy `tollgate`: unknown field `evry`, expected `every` or `gap`");
     insta::assert_snapshot!(refused("batch-split:size=5", None, None), @"policy `batch-split`: unknown field `size`, expected `batch`");
+    insta::assert_snapshot!(refused("fixed:name=m", None, None), @"policy `fixed`: unknown field `name`, expected `model`");
+    insta::assert_snapshot!(refused("threshold:t=1", None, None), @"policy `threshold`: unknown field `t`, expected one of `tau`, `spend`, `share`, `within_budget`");
+    insta::assert_snapshot!(refused("exp-threshold:u=1", None, None), @"policy `exp-threshold`: unknown field `u`, expected one of `lower`, `upper`, `by`");
+    insta::assert_snapshot!(refused("eagle:p=1", None, None), @"policy `eagle`: unknown field `p`, there are no fields");
+    insta::assert_snapshot!(refused("port", Some("eagle:p=1"), None), @"estimator `eagle`: unknown field `p`, expected one of `neighbors`, `global`, `points`, `index`");
     insta::assert_snapshot!(refused("port", Some("knn:n=5"), None), @"estimator `knn`: unknown field `n`, expected one of `k`, `weighting`, `index`, `shrinkage`, `cost_domain`");
     insta::assert_snapshot!(refused("port", Some("trained:lambda=5"), None), @"estimator `trained`: unknown field `lambda`, expected `penalty`");
     insta::assert_snapshot!(refused("port", Some("ridge:k=5"), None), @"estimator `ridge`: unknown field `k`, expected `lambda`");
@@ -119,6 +141,10 @@ fn values_out_of_range_are_named() {
     insta::assert_snapshot!(refused("tollgate:every=-5", None, None), @"policy `tollgate`: invalid value: integer `-5`, expected u64");
     insta::assert_snapshot!(refused("tollgate:gap=-1.0", None, None), @"policy `tollgate`: `gap` must be finite and >= 0, got -1");
     insta::assert_snapshot!(refused("batch-split:batch=0", None, None), @"policy `batch-split`: `batch` must be >= 1, got 0");
+    insta::assert_snapshot!(refused("batch-paced:batch=0", None, None), @"policy `batch-paced`: `batch` must be >= 1, got 0");
+    insta::assert_snapshot!(refused("threshold:tau=2", None, None), @"policy `threshold`: `tau` must be in [0, 1], got 2");
+    insta::assert_snapshot!(refused("exp-threshold:lower=2", None, None), @"policy `exp-threshold`: `lower` must be given together with `upper`, got 2");
+    insta::assert_snapshot!(refused("port", Some("eagle:neighbors=0"), None), @"estimator `eagle`: `neighbors` must be >= 1, got 0");
     insta::assert_snapshot!(refused("port", Some("knn:k=0"), None), @"estimator `knn`: `k` must be >= 1, got 0");
     insta::assert_snapshot!(refused("port", Some("knn:weighting=rank"), None), @"estimator `knn`: unknown variant `rank`, expected one of `uniform`, `similarity`, `linear`");
     insta::assert_snapshot!(refused("port", Some("knn:shrinkage=-1"), None), @"estimator `knn`: `shrinkage` must be `none`, `auto`, or finite and >= 0, got -1");
