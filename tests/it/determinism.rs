@@ -2,12 +2,8 @@
 
 use std::sync::Arc;
 
-use tollgate::core::{EstimateTable, Outcome, Query, Scratch, Seed};
-use tollgate::data::Table;
-use tollgate::estimators::Auto;
-use tollgate::policies::DualPrice;
-use tollgate::registry::{self, POLICIES};
-use tollgate::{Budget, Request, Router, presets};
+use tollgate::core::{EstimateTable, Query, Scratch, Seed};
+use tollgate::registry::POLICIES;
 use tollgate_lab::{Experiment, Options, Silent};
 use tollgate_tests::{compositions, small_table};
 
@@ -32,56 +28,6 @@ fn results_do_not_depend_on_threads_or_on_the_run() {
         assert_eq!(csv, csv_again, "{threads} threads");
         assert_eq!(json, json_again, "{threads} threads");
     }
-}
-
-/// Routes 300 prompts of the embedded stream, each settled at its true cost.
-fn decisions(router: &Router, table: &Table) -> Vec<(Outcome, u64)> {
-    let n_models = table.models().len();
-    let mut decisions = Vec::new();
-    for row in 2_000..2_300 {
-        let routed = router.route(&Request::new(table.queries().query(row).embedding)).unwrap();
-        if let (Outcome::Served(model), Some(reservation)) =
-            (routed.decision.outcome, routed.reservation)
-        {
-            router.settle(reservation, table.cost()[row * n_models + model]).unwrap();
-        }
-        decisions.push((routed.decision.outcome, routed.decision.score.to_bits()));
-    }
-    decisions
-}
-
-#[test]
-fn the_builder_and_the_registry_make_the_same_router() {
-    let table = Table::embedded();
-    let history = table.history(&(0..2_000).collect::<Vec<_>>()).unwrap();
-    let budget = || Budget::pooled(0.02).horizon(300);
-    let ours: DualPrice = presets::tollgate();
-    let built = Router::builder()
-        .history(history.clone())
-        .estimator(Auto::default())
-        .policy(ours)
-        .budget(budget())
-        .seed(7)
-        .allow_declining()
-        .build()
-        .unwrap();
-    let named = registry::compose(&"tollgate".parse().unwrap(), None, None).unwrap();
-    let named = Router::builder()
-        .history(history)
-        .estimator_arc(named.estimator.unwrap())
-        .policy_arc(named.policy)
-        .budget(budget())
-        .seed(7)
-        .allow_declining()
-        .build()
-        .unwrap();
-    let decided = decisions(&built, &table);
-    assert_eq!(decided, decisions(&named, &table));
-    assert_eq!(built.prices(), named.prices());
-    let served = decided.iter().filter(|(outcome, _)| matches!(outcome, Outcome::Served(_)));
-    let served = served.count();
-    println!("the same {} decisions, {served} served", decided.len());
-    assert!(served > 0 && served < 300, "both outcomes are worth comparing, {served} served");
 }
 
 /// One query estimates as it does in a batch: what replay and service decide on is one thing.

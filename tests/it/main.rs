@@ -20,3 +20,5 @@ mod invariance;
 #[cfg(test)]
 #[cfg(feature = "real-streams")]
 mod real_streams;
+#[cfg(test)]
+mod same_router;
