@@ -6,8 +6,9 @@ use tollgate::core::{Fit, History, Outcome, Policy};
 use tollgate::data::Table;
 use tollgate::estimators::{Auto, Eagle, KnnConfig, TrainedConfig};
 use tollgate::policies::{
-    BatchSplitConfig, DualPrice, ExpThresholdConfig, FixedConfig, Greedy, GreedyBy,
-    PrefixPricesConfig, Random, RoundRobin, ThresholdConfig,
+    BatchSplitConfig, DescentConfig, DualPrice, ExpThresholdConfig, FixedConfig, GeometricConfig,
+    Greedy, GreedyBy, Outlook, PrefixPricesConfig, Random, ResolveConfig, RoundRobin, Schedule,
+    ThresholdConfig,
 };
 use tollgate::registry::{self, POLICIES};
 use tollgate::{Budget, Missing, Request, Router, RouterBuilder, Set, presets};
@@ -50,12 +51,32 @@ fn from_its_parts(name: &str) -> Half {
         }
         "port-reference" => by_knn().policy(presets::port_reference(port(), solver()).unwrap()),
         "port" => by_knn().policy(presets::port(port(), solver()).unwrap()),
+        "geometric" => {
+            by_knn().policy(presets::geometric(GeometricConfig::default(), solver()).unwrap())
+        }
+        "descent" => descending(name, DescentConfig::default()),
+        "hybrid" => descending(name, DescentConfig::hybrid()),
+        "resolve" => resolving(name, Outlook::Arrivals, Schedule::Adaptive),
+        "history" => resolving(name, Outlook::History, Schedule::Once),
+        "history-resolve" => resolving(name, Outlook::History, Schedule::Every),
+        "window-resolve" => resolving(name, Outlook::Both, Schedule::Every),
         "tollgate" => {
             let ours: DualPrice = presets::tollgate();
             Router::builder().estimator(Auto::default()).policy(ours)
         }
         other => panic!("put `{other}` together from its parts here"),
     }
+}
+
+fn descending(name: &str, config: DescentConfig) -> Half {
+    let policy = presets::descent(name, config, presets::default_solver()).unwrap();
+    Router::builder().estimator(Auto::default()).policy(policy)
+}
+
+fn resolving(name: &str, outlook: Outlook, schedule: Schedule) -> Half {
+    let config = ResolveConfig { outlook, schedule, ..ResolveConfig::default() };
+    let policy = presets::resolve(name, config, presets::default_solver()).unwrap();
+    Router::builder().estimator(Auto::default()).policy(policy)
 }
 
 /// Routes the stream, each answer settled at its true cost; the prices at the end.
