@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::{bench, book, grid, shell, tidy, variants};
+use crate::{bench, book, grid, shell, theory, tidy, variants};
 
 /// Where the real streams are.
 #[derive(Args, Debug)]
@@ -33,6 +33,8 @@ pub(crate) fn run(options: &CiOptions) -> Result<()> {
     // Problems of awkward numbers, at random.
     let driver = ["run", "--release", "-p", "tollgate-solvers", "--example", "fuzz_solvers"];
     shell::run("cargo", &[&driver[..], &["--", "--seconds", "60"]].concat(), &[])?;
+    // Competitive ratios in small: what holds at any size.
+    theory::run(&theory::TheoryOptions::reduced())?;
     bench::run(&bench::BenchOptions::decide())?;
     bench::run(&bench::BenchOptions::route())?;
     // The rows of our own are measured whether or not there is something to compare with.

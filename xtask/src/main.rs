@@ -8,6 +8,7 @@ mod ci;
 mod fixtures;
 mod grid;
 mod shell;
+mod theory;
 mod tidy;
 mod variants;
 
@@ -41,6 +42,8 @@ enum Command {
     Fixtures,
     /// Times the hot paths, ratios in one run.
     Bench(bench::BenchOptions),
+    /// Measures competitive ratios, attacks and traps, and holds them against the theory.
+    Theory(theory::TheoryOptions),
     /// Builds the book.
     Book,
     /// Checks what no compiler checks: which crate may see which, and file sizes.
@@ -60,6 +63,7 @@ fn main() -> Result<()> {
         Command::Grid(options) => grid::run(&options),
         Command::Fixtures => fixtures::run(),
         Command::Bench(options) => bench::run(&options),
+        Command::Theory(options) => theory::run(&options),
         Command::Book => book::run(),
         Command::Tidy => tidy::run(),
         Command::Ci(options) => ci::run(&options),

@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 use thiserror::Error;
 use tollgate::core::{
-    EstimateError, EstimateTable, Fit, FitError, HistoryError, LedgerError, MoneyError, ParamError,
-    PolicyError, ProblemError, Seed, SolveError, Status,
+    EstimateError, EstimateTable, Fit, FitError, HistoryError, LedgerError, ModelId, MoneyError,
+    ParamError, PolicyError, ProblemError, Seed, SolveError, Status,
 };
 use tollgate::data::{DataError, Table};
 use tollgate::presets;
@@ -94,6 +94,33 @@ pub enum LabError {
     NoSplit {
         /// The seed.
         seed: u64,
+    },
+    /// A budget that was not kept, by sums that the ledger has no part in.
+    #[error("{spent} USD spent on model `{model}`, of a budget of {budget}")]
+    Overspent {
+        /// Whose budget.
+        model: ModelId,
+        /// In USD.
+        spent: f64,
+        /// In USD.
+        budget: f64,
+    },
+    /// A run that is worth more than its dual bound allows.
+    #[error("a run is worth {value}, above its dual bound of {bound}")]
+    AboveBound {
+        /// What it is worth.
+        value: f64,
+        /// The bound.
+        bound: f64,
+    },
+    /// A policy that the registry does not have, or not with these parameters.
+    #[error(transparent)]
+    Spec(#[from] tollgate::SpecError),
+    /// A fit that has too few points, or points without a logarithm.
+    #[error("no slope through {points} points")]
+    Slope {
+        /// How many there are.
+        points: usize,
     },
     /// An oracle that did not finish.
     #[error("{oracle} ended as: {status}")]

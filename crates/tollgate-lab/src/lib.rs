@@ -15,6 +15,7 @@ pub mod report;
 mod scenario;
 mod stats;
 mod stream;
+pub mod theory;
 
 pub use experiment::{Cell, Choice, Entrant, Experiment, LabError, Observer, Report, Silent};
 pub use grid::{GridCell, grid};

@@ -8,3 +8,4 @@ mod hand;
 mod oracle;
 mod replay;
 mod scenario;
+mod theory;
