@@ -270,6 +270,8 @@ fn reprice(
             }
             let (iterations, gap) = (solution.iterations, solution.gap);
             *prices = debug_span!("install prices").in_scope(|| pricer.install(solution));
+            // What a solve started from is megabytes, and freeing them is part of it.
+            drop(request);
             *solving += start.elapsed();
             debug!(iterations, gap, "installed prices");
         }

@@ -40,8 +40,8 @@ pub(super) fn run(bars: Bars) -> Result<()> {
         (&small, "11 models, a budget each", bars.small),
         (&large, "64 models, a budget each, a pool and 100 tenants", bars.large),
     ] {
-        for name in ["tollgate", "history", "descent"] {
-            let composition = registry::compose(&Spec::named(name), None, None)?;
+        for name in ["tollgate", "tollgate:every=0", "history", "history-resolve", "descent"] {
+            let composition = registry::compose(&name.parse::<Spec>()?, None, None)?;
             let nanos = fastest(case, composition.policy.as_ref())?;
             let per_second = 1e9 / nanos;
             println!("{name:8} {per_second:.2e} decisions per second, {nanos:4.0} ns each, {what}");

@@ -88,7 +88,9 @@ impl World {
         };
         let mut topics: Vec<Topic> = (0..TOPICS).map(&mut topic).collect();
         let mean = topics.iter().map(|topic| topic.length).sum::<f64>() / TOPICS as f64;
-        topics.iter_mut().for_each(|topic| topic.length /= mean);
+        for topic in &mut topics {
+            topic.length /= mean;
+        }
         Self::of(topics)
     }
 

@@ -238,13 +238,13 @@ impl Descending {
             if budget.scope.group.is_some_and(|only| only != group) {
                 continue;
             }
-            let typical = self.uses.typical(row);
+            let per_use = self.uses.per_use[row];
             // Below 0 where a window has opened.
             let spent = (self.left[row] - left[row]).max(0.0);
             let rate = self.rate(progress, row, budget);
             let price = &mut self.prices[row];
             *price = match self.config.mirror {
-                Mirror::Euclidean => (*price - step * (rate - spent) / typical).max(0.0),
+                Mirror::Euclidean => (*price - step * (rate - spent) * per_use).max(0.0),
                 Mirror::Entropic => {
                     let exponent = if rate > 0.0 { step * (spent / rate - 1.0) } else { 1.0 };
                     (*price * exponent.clamp(-1.0, 1.0).exp()).max(LEAST)
@@ -278,8 +278,7 @@ impl Descending {
     }
 
     fn charged(&self) -> Vec<f64> {
-        let prices = self.prices.iter().enumerate();
-        prices.map(|(row, price)| price / self.uses.typical(row)).collect()
+        self.prices.iter().zip(&self.uses.per_use).map(|(price, per_use)| price * per_use).collect()
     }
 }
 
@@ -301,7 +300,7 @@ impl Pricer for Descending {
         let Some(resolver) = &mut self.resolver else { return Prices::unset() };
         let solved = resolver.install(solution);
         for (row, price) in solved.rows().iter().enumerate() {
-            self.prices[row] = price * self.uses.typical(row);
+            self.prices[row] = price / self.uses.per_use[row];
         }
         solved
     }
@@ -321,11 +320,13 @@ impl Pricer for Descending {
 struct Uses {
     sums: Vec<f64>,
     queries: Vec<usize>,
+    /// One over the mean; 1 where nothing has been used, which no query will then either.
+    per_use: Vec<f64>,
 }
 
 impl Uses {
     fn new(n_rows: usize) -> Self {
-        Self { sums: vec![0.0; n_rows], queries: vec![0; n_rows] }
+        Self { sums: vec![0.0; n_rows], queries: vec![0; n_rows], per_use: vec![1.0; n_rows] }
     }
 
     /// Measures the rows that cover a query, each on the first few of its own.
@@ -341,14 +342,11 @@ impl Uses {
             if n > 0 {
                 self.sums[row] += sum / n as f64;
                 self.queries[row] += 1;
+                if self.sums[row] > 0.0 {
+                    self.per_use[row] = self.queries[row] as f64 / self.sums[row];
+                }
             }
         }
-    }
-
-    /// The mean; 1 where nothing has been used, which no query will then either.
-    fn typical(&self, row: usize) -> f64 {
-        let mean = self.sums[row] / self.queries[row].max(1) as f64;
-        if mean > 0.0 { mean } else { 1.0 }
     }
 }
 

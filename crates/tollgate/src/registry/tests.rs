@@ -42,6 +42,13 @@ fn every_preset_composes_by_name() {
     batch-paced | batch-paced | knn(k=5) | auto
     port-reference | port-reference | knn(k=5) | auto
     port | port | knn(k=5) | auto
+    geometric | geometric | knn(k=5) | auto
+    descent | descent | auto | auto
+    hybrid | hybrid | auto | auto
+    resolve | resolve | auto | auto
+    history | history | auto | auto
+    history-resolve | history-resolve | auto | auto
+    window-resolve | window-resolve | auto | auto
     tollgate | tollgate | auto | auto
     ");
 }
@@ -107,7 +114,7 @@ fn parameters_reach_the_parts() {
 
 #[test]
 fn unknown_names_list_the_known() {
-    insta::assert_snapshot!(refused("prot", None, None), @"no policy is called `prot`; there are random, round-robin, fixed, greedy-perf, greedy-cost, greedy-density, knn-perf, knn-cost, trained-perf, trained-cost, eagle, threshold, exp-threshold, batch-split, batch-paced, port-reference, port, tollgate");
+    insta::assert_snapshot!(refused("prot", None, None), @"no policy is called `prot`; there are random, round-robin, fixed, greedy-perf, greedy-cost, greedy-density, knn-perf, knn-cost, trained-perf, trained-cost, eagle, threshold, exp-threshold, batch-split, batch-paced, port-reference, port, geometric, descent, hybrid, resolve, history, history-resolve, window-resolve, tollgate");
     insta::assert_snapshot!(refused("port", Some("nearest"), None), @"no estimator is called `nearest`; there are knn, ridge, kernel-ridge, trained, eagle, blend, auto");
     insta::assert_snapshot!(refused("port", None, Some("simplicissimus")), @"no solver is called `simplicissimus`; there are auto, simplex, cutting-plane, subgradient, primal-dual, smoothed-lbfgs, lagrangian, lagrangian-published");
 }
@@ -117,7 +124,7 @@ fn unknown_parameters_list_the_known() {
     insta::assert_snapshot!(refused("random:k=1", None, None), @"policy `random`: unknown field `k`, there are no fields");
     insta::assert_snapshot!(refused("greedy-perf:k=1", None, None), @"policy `greedy-perf`: unknown field `k`, there are no fields");
     insta::assert_snapshot!(refused("port:epsilon=0.1", None, None), @"policy `port`: unknown field `epsilon`, expected one of `eps`, `alpha`, `objective`, `prices`");
-    insta::assert_snapshot!(refused("tollgate:evry=5", None, None), @"policy `tollgate`: unknown field `evry`, expected `every` or `gap`");
+    insta::assert_snapshot!(refused("tollgate:evry=5", None, None), @"policy `tollgate`: unknown field `evry`, expected one of `outlook`, `schedule`, `every`, `window`, `gap`");
     insta::assert_snapshot!(refused("batch-split:size=5", None, None), @"policy `batch-split`: unknown field `size`, expected `batch`");
     insta::assert_snapshot!(refused("fixed:name=m", None, None), @"policy `fixed`: unknown field `name`, expected `model`");
     insta::assert_snapshot!(refused("threshold:t=1", None, None), @"policy `threshold`: unknown field `t`, expected one of `tau`, `spend`, `share`, `within_budget`");
