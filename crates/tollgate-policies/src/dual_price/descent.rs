@@ -271,8 +271,12 @@ impl Descending {
         self.groups[arrival.group as usize] += 1.0;
         self.last_group = Some(arrival.group);
         self.uses.measure(progress.budgets.budgets, arrival.group, &arrival.estimates);
+    }
+
+    /// The rate that is announced: before the first arrival, and after other news.
+    fn pace(&mut self, progress: &Progress<'_>) {
         if self.rates.is_empty() {
-            let rows = 0..self.left.len();
+            let rows = 0..progress.budgets.remaining.len();
             self.rates = rows.map(|row| pace::rate(self.horizon, progress, row)).collect();
         }
     }
@@ -284,6 +288,7 @@ impl Descending {
 
 impl Pricer for Descending {
     fn before(&mut self, progress: &Progress<'_>) -> Result<PriceUpdate, PolicyError> {
+        self.pace(progress);
         self.step(progress);
         self.remember(progress);
         if let Some(resolver) = &mut self.resolver {

@@ -50,6 +50,33 @@ fn prices_follow_what_is_spent() {
     close(&prices, &[&[0.15], &[0.15 * 0.5_f64.exp()], &[0.15]]);
 }
 
+/// 4 USD for 4 arrivals, 1 each. Before the second, 2 are left, and there turn out to be 9 in
+/// all, 8 of them to come: a rate of 1/4, and steps of 1/3. `u` rises from .3 by 1/3 x
+/// (2 - 1/4) / 2, and the price is half of it.
+#[test]
+fn news_of_the_horizon_sets_another_rate() {
+    let source = DescentConfig::default().build(Oracle::priced(&[])).unwrap();
+    let models = models(2);
+    let mut of = Left::of(Budgets::pooled(4.0, 2).unwrap());
+    let mut pricer = source.start(&of.setup(&models, Horizon::Arrivals(4))).unwrap();
+    let (quality, cost) = ([0.5, 0.5], [2.0, 2.0]);
+    let mut last = Vec::new();
+    for (index, left) in [4.0, 2.0].into_iter().enumerate() {
+        of.remaining = vec![left];
+        if index == 1 {
+            pricer.announce(Horizon::Arrivals(9));
+        }
+        let arrival = arrival(index as u64, &quality, &cost);
+        let view = of.view();
+        let progress = Progress { arrival: &arrival, budgets: &view, cost_ratios: &[1.0; 2] };
+        let PriceUpdate::Install(installed) = pricer.before(&progress).unwrap() else {
+            panic!("steered at every arrival")
+        };
+        last = installed.rows().to_vec();
+    }
+    close(&[last], &[&[(0.3 + (2.0 - 0.25) / 2.0 / 3.0) / 2.0]]);
+}
+
 /// A tenant's row moves at its own arrivals: group 1 comes second and third, and nothing is
 /// spent, so its price falls once for the second when the third comes.
 #[test]
