@@ -221,9 +221,11 @@ fn streams(
     Ok(())
 }
 
+/// Names of the line-up that the registry does not answer to: no silent gaps in a table.
 fn tell(absent: &[Absent]) {
-    for absent in absent {
-        eprintln!("not measured: {}: {}", absent.label, absent.why);
+    for Absent { label, why } in absent {
+        let why = why.split(';').next().unwrap_or_default();
+        eprintln!("not measured: {label}: {why}");
     }
 }
 
@@ -317,7 +319,10 @@ fn write(options: &TheoryOptions, measured: &Measured) -> Result<()> {
         for (file, text) in &measured.tables {
             std::fs::write(book.join(format!("{file}.md")), text)?;
         }
-        std::fs::write(book.join("checks.md"), checked(&measured.checks))?;
+        // Of a part alone the page would have nothing but that part's.
+        if options.only.is_empty() {
+            std::fs::write(book.join("checks.md"), checked(&measured.checks))?;
+        }
         println!("wrote {}", book.display());
     }
     println!("wrote {}", out.display());

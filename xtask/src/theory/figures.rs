@@ -102,18 +102,34 @@ fn log_log(path: &Path, title: &str, x_title: &str, curves: &[Curve]) -> Result<
         .margin(10)
         .x_label_area_size(44)
         .y_label_area_size(66)
-        .build_cartesian_2d(x.log_scale(), y.log_scale())?;
+        .build_cartesian_2d(x.clone().log_scale(), y.clone().log_scale())?;
+    // Its own ticks on logarithmic axes run into each other.
+    let bare = RGBAColor(0, 0, 0, 0.0);
     chart
         .configure_mesh()
         .x_desc(x_title)
         .y_desc("1 - ratio, %")
         .axis_desc_style(("sans-serif", 15))
-        .label_style(("sans-serif", 13))
-        .bold_line_style(RGBColor(215, 215, 215))
-        .light_line_style(RGBColor(242, 242, 242))
-        .x_label_formatter(&|x| tick(*x))
-        .y_label_formatter(&|y| tick(*y))
+        .x_labels(0)
+        .y_labels(0)
+        .bold_line_style(bare)
+        .light_line_style(bare)
         .draw()?;
+    let gray = RGBColor(222, 222, 222);
+    let area = chart.plotting_area();
+    let mut marks: Vec<f64> = points().map(|point| point.0).collect();
+    marks.sort_by(f64::total_cmp);
+    marks.dedup();
+    for mark in marks {
+        let (across, down) = area.map_coordinate(&(mark, y.start));
+        area.draw(&PathElement::new(vec![(mark, y.start), (mark, y.end)], gray))?;
+        root.draw(&Text::new(tick(mark), (across, down + 14), text(12, HPos::Center, &BLACK)))?;
+    }
+    for mark in one_two_five(y.start, y.end) {
+        let (across, down) = area.map_coordinate(&(x.start, mark));
+        area.draw(&PathElement::new(vec![(x.start, mark), (x.end, mark)], gray))?;
+        root.draw(&Text::new(tick(mark), (across - 8, down), text(12, HPos::Right, &BLACK)))?;
+    }
     for (index, curve) in curves.iter().enumerate() {
         let color = COLORS[index % COLORS.len()];
         let line: Vec<(f64, f64)> =
@@ -126,12 +142,14 @@ fn log_log(path: &Path, title: &str, x_title: &str, curves: &[Curve]) -> Result<
         chart.draw_series(bars)?;
         let points = line.into_iter();
         match index % 3 {
-            0 => drop(chart.draw_series(points.map(|at| Circle::new(at, 4, color.filled())))?),
-            1 => drop(
-                chart.draw_series(points.map(|at| TriangleMarker::new(at, 5, color.filled())))?,
-            ),
+            0 => {
+                chart.draw_series(points.map(|at| Circle::new(at, 4, color.filled())))?;
+            }
+            1 => {
+                chart.draw_series(points.map(|at| TriangleMarker::new(at, 5, color.filled())))?;
+            }
             _ => {
-                drop(chart.draw_series(points.map(|at| Cross::new(at, 4, color.stroke_width(2))))?)
+                chart.draw_series(points.map(|at| Cross::new(at, 4, color.stroke_width(2))))?;
             }
         }
         legend(&right, &curve.label, index)?;
@@ -159,9 +177,30 @@ fn text(size: i32, across: HPos, color: &'static RGBColor) -> TextStyle<'static>
     TextStyle::from(("sans-serif", size).into_font()).color(color).pos(pos)
 }
 
-/// As short as it can be said.
+/// Three significant digits at the most.
 fn tick(x: f64) -> String {
-    if x >= 1.0 { format!("{x:.0}") } else { format!("{x}") }
+    let decimals = if x >= 100.0 {
+        0
+    } else if x >= 10.0 {
+        1
+    } else if x >= 1.0 {
+        2
+    } else {
+        4
+    };
+    let long = format!("{x:.decimals$}");
+    if long.contains('.') {
+        long.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        long
+    }
+}
+
+/// 0.1, 0.2, 0.5, 1, 2, 5, ... between two numbers.
+fn one_two_five(from: f64, to: f64) -> Vec<f64> {
+    let decades = (-6..6).map(|decade| 10.0_f64.powi(decade));
+    let marks = decades.flat_map(|decade| [1.0, 2.0, 5.0].map(|digit| digit * decade));
+    marks.filter(|mark| (from..to).contains(mark)).collect()
 }
 
 fn heat_map(path: &Path, title: &str, rows: &[Row], part: &str, reading: Reading) -> Result<()> {

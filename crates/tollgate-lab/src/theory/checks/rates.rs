@@ -86,10 +86,19 @@ pub fn shares(rows: &[Row]) -> Vec<Check> {
             let name = format!("{part}: how far the {side} end is above the floor at {at}");
             checks.push(Check::against(name, source, rise, Bar::AtLeast(1.2), 2));
         }
-        let right: Vec<(f64, f64)> = points.iter().copied().filter(|p| p.0 >= 0.15).collect();
-        let slope = power(&right).ok().map(|slope| slope.power);
-        let name = format!("{part}: power of the right side in eps");
-        checks.push(Check::against(name, source, slope, Bar::Within(0.6, 1.4), 2));
+        let right = points.iter().filter(|point| point.0 >= 0.15);
+        let per_share: Vec<f64> = right.map(|(eps, loss)| loss / eps).collect();
+        for (name, bar) in [("at the most", Bar::AtMost(1.5)), ("at the least", Bar::AtLeast(0.5))]
+        {
+            let ends = (!per_share.is_empty()).then(|| {
+                let (least, most) = per_share
+                    .iter()
+                    .fold((f64::INFINITY, 0.0_f64), |(a, b), x| (a.min(*x), b.max(*x)));
+                if name == "at the most" { most } else { least }
+            });
+            let name = format!("{part}: loss a unit of share from 0.15 on, {name}");
+            checks.push(Check::against(name, source, ends, bar, 2));
+        }
     }
     if let [small, large] = least[..] {
         let name = "the best share at a sixteenth of the arrivals, over that at all (2.5 by the \
