@@ -74,7 +74,7 @@ fn news_of_the_horizon_sets_another_rate() {
         };
         last = installed.rows().to_vec();
     }
-    close(&[last], &[&[(0.3 + (2.0 - 0.25) / 2.0 / 3.0) / 2.0]]);
+    close(&[last], &[&[f64::midpoint(0.3, (2.0 - 0.25) / 2.0 / 3.0)]]);
 }
 
 /// A tenant's row moves at its own arrivals: group 1 comes second and third, and nothing is
