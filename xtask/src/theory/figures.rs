@@ -110,8 +110,8 @@ fn log_log(path: &Path, title: &str, x_title: &str, curves: &[Curve]) -> Result<
         .x_desc(x_title)
         .y_desc("1 - ratio, %")
         .axis_desc_style(("sans-serif", 15))
-        .x_labels(0)
-        .y_labels(0)
+        .x_label_formatter(&|_| String::new())
+        .y_label_formatter(&|_| String::new())
         .bold_line_style(bare)
         .light_line_style(bare)
         .draw()?;
@@ -123,12 +123,12 @@ fn log_log(path: &Path, title: &str, x_title: &str, curves: &[Curve]) -> Result<
     for mark in marks {
         let (across, down) = area.map_coordinate(&(mark, y.start));
         area.draw(&PathElement::new(vec![(mark, y.start), (mark, y.end)], gray))?;
-        root.draw(&Text::new(tick(mark), (across, down + 14), text(12, HPos::Center, &BLACK)))?;
+        root.draw(&Text::new(tick(mark), (across, down + 14), text(12, HPos::Center, Ink::Black)))?;
     }
     for mark in one_two_five(y.start, y.end) {
         let (across, down) = area.map_coordinate(&(x.start, mark));
         area.draw(&PathElement::new(vec![(x.start, mark), (x.end, mark)], gray))?;
-        root.draw(&Text::new(tick(mark), (across - 8, down), text(12, HPos::Right, &BLACK)))?;
+        root.draw(&Text::new(tick(mark), (across - 8, down), text(12, HPos::Right, Ink::Black)))?;
     }
     for (index, curve) in curves.iter().enumerate() {
         let color = COLORS[index % COLORS.len()];
@@ -168,26 +168,36 @@ fn legend(area: &Area<'_>, label: &str, index: usize) -> Result<()> {
         1 => area.draw(&TriangleMarker::new((16, y), 5, color.filled()))?,
         _ => area.draw(&Cross::new((16, y), 4, color.stroke_width(2)))?,
     }
-    area.draw(&Text::new(label.to_owned(), (36, y), text(13, HPos::Left, &BLACK)))?;
+    area.draw(&Text::new(label.to_owned(), (36, y), text(13, HPos::Left, Ink::Black)))?;
     Ok(())
 }
 
-fn text(size: i32, across: HPos, color: &'static RGBColor) -> TextStyle<'static> {
+/// What a cell of the heat map is written in.
+#[derive(Clone, Copy, Debug)]
+enum Ink {
+    Black,
+    White,
+}
+
+fn text(size: i32, across: HPos, ink: Ink) -> TextStyle<'static> {
     let pos = Pos::new(across, VPos::Center);
+    let color = match ink {
+        Ink::Black => &BLACK,
+        Ink::White => &WHITE,
+    };
     TextStyle::from(("sans-serif", size).into_font()).color(color).pos(pos)
 }
 
 /// Three significant digits at the most.
 fn tick(x: f64) -> String {
-    let decimals = if x >= 100.0 {
-        0
-    } else if x >= 10.0 {
-        1
-    } else if x >= 1.0 {
-        2
-    } else {
-        4
-    };
+    // A power of ten has a logarithm that may fall short of a whole number.
+    let magnitude = (x.log10() + 1e-9).floor();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a small number that is not below 0"
+    )]
+    let decimals = (2.0 - magnitude).clamp(0.0, 6.0) as usize;
     let long = format!("{x:.decimals$}");
     if long.contains('.') {
         long.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -213,26 +223,28 @@ fn heat_map(path: &Path, title: &str, rows: &[Row], part: &str, reading: Reading
             policies.push(&row.policy);
         }
     }
-    let (left, top, width, height) = (140, 84, 104, 25);
     let extent = |count: usize| i32::try_from(count).unwrap_or(0);
+    let words = cases.iter().flat_map(|case| case.split(", ")).map(str::len);
+    let width = (7 * extent(words.max().unwrap_or(0))).max(104);
+    let (left, top, height) = (140, 84, 25);
     let across = left + width * extent(cases.len()) + 12;
     let down = top + height * extent(policies.len()) + 12;
     let size = (u32::try_from(across)?, u32::try_from(down)?);
     let root = SVGBackend::new(path, size).into_drawing_area();
     root.fill(&WHITE)?;
-    root.draw(&Text::new(title.to_owned(), (10, 20), text(17, HPos::Left, &BLACK)))?;
+    root.draw(&Text::new(title.to_owned(), (10, 20), text(17, HPos::Left, Ink::Black)))?;
     for (column, case) in cases.iter().enumerate() {
         let x = left + width * extent(column) + width / 2;
         // A long name is broken at its comma.
         for (line, words) in case.split(", ").enumerate() {
             let y = 50 + 17 * extent(line);
-            root.draw(&Text::new(words.to_owned(), (x, y), text(12, HPos::Center, &BLACK)))?;
+            root.draw(&Text::new(words.to_owned(), (x, y), text(12, HPos::Center, Ink::Black)))?;
         }
     }
     for (line, policy) in policies.iter().enumerate() {
         let y = top + height * extent(line);
         let middle = y + height / 2;
-        let name = text(13, HPos::Right, &BLACK);
+        let name = text(13, HPos::Right, Ink::Black);
         root.draw(&Text::new((*policy).to_owned(), (left - 8, middle), name))?;
         for (column, case) in cases.iter().enumerate() {
             let found = rows.iter().find(|row| row.case == *case && row.policy == *policy);
@@ -251,7 +263,7 @@ fn heat_map(path: &Path, title: &str, rows: &[Row], part: &str, reading: Reading
 
 /// From dark blue over gray to yellow, as in cividis (Nunez, Anderton and Renslow, 2018),
 /// and an ink that reads on it.
-fn shade(share: f64) -> (RGBColor, &'static RGBColor) {
+fn shade(share: f64) -> (RGBColor, Ink) {
     let stops = [[0.0, 32.0, 77.0], [124.0, 123.0, 120.0], [255.0, 234.0, 70.0]];
     let at = share.clamp(0.0, 1.0) * 2.0;
     let from = usize::from(at >= 1.0);
@@ -264,6 +276,6 @@ fn shade(share: f64) -> (RGBColor, &'static RGBColor) {
     let channel = |index: usize| {
         (stops[from][index] * (1.0 - mix) + stops[from + 1][index] * mix).round() as u8
     };
-    let ink = if share > 0.55 { &BLACK } else { &WHITE };
+    let ink = if share > 0.55 { Ink::Black } else { Ink::White };
     (RGBColor(channel(0), channel(1), channel(2)), ink)
 }

@@ -27,12 +27,13 @@ fn measured((mut cases, _): (Vec<Case>, Vec<Absent>)) -> Vec<Row> {
     measure(&cases, &Silent).unwrap()
 }
 
-/// A line a row: case, policy, and one ratio to six significant digits.
+/// A line a row: part and case, policy, and one ratio to six significant digits.
 fn shown(rows: &[Row], reading: impl Fn(&Row) -> Option<f64>) -> String {
     let mut text = String::new();
     for row in rows {
         let ratio = reading(row).map_or_else(|| "-".to_owned(), sig6);
-        writeln!(text, "{:<40} {:<16} {ratio}", row.case, row.policy).unwrap();
+        let case = format!("{}: {}", row.part, row.case);
+        writeln!(text, "{case:<46} {:<16} {ratio}", row.policy).unwrap();
     }
     text
 }

@@ -76,7 +76,9 @@ pub fn extremes(scale: &Scale) -> (Vec<Case>, Vec<Absent>) {
         cases.push(case("extremes", name, &lines, scale, as_drawn(draw)));
     };
     add("every other model has nothing", |instance| {
-        instance.budgets.iter_mut().step_by(2).for_each(|budget| *budget = 0.0);
+        for budget in instance.budgets.iter_mut().step_by(2) {
+            *budget = 0.0;
+        }
     });
     add("nobody has anything", |instance| instance.budgets.fill(0.0));
     add("less than one query's worth", |instance| {
