@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use tollgate::Spec;
 use tollgate::core::{EstimateTable, Outcome, Seed};
 use tollgate::data::Table;
+use tollgate::presets;
 use tollgate::registry::{self, Composition, ESTIMATORS, POLICIES, SOLVERS};
-use tollgate_lab::{Options, Replay, Scenario, replay};
+use tollgate_lab::{Options, Replay, Scenario, lp_bound, replay};
 use tollgate_tests::relative;
 
 /// Enough for a batch of 256 to be short, a prefix to be learned from and prices to be solved
@@ -42,8 +43,8 @@ struct Estimated {
 }
 
 /// What must hold whatever the parts: every query becomes one thing, no account is overspent,
-/// and nothing is served that was not paid for.
-fn holds(run: &Replay, composition: &Composition) {
+/// nothing is served that was not paid for, and no Performance is above the program's bound.
+fn holds(run: &Replay, bound: f64, composition: &Composition) {
     let metrics = &run.metrics;
     let sum = metrics.served + metrics.declined + metrics.lost + metrics.unaffordable;
     assert_eq!(sum, ARRIVALS as u64, "{composition:?}");
@@ -54,11 +55,14 @@ fn holds(run: &Replay, composition: &Composition) {
     }
     let served = run.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Served(_)));
     assert_eq!(served.count() as u64, metrics.served);
+    assert!(metrics.performance <= bound + 1e-6, "{composition:?} beats the bound");
 }
 
 #[test]
 fn every_estimator_solver_and_policy() {
     let scenario = scenario();
+    let bound = lp_bound(scenario.stream(), presets::default_solver().as_ref()).unwrap();
+    let mut served = BTreeMap::new();
     let mut runs = 0;
     for estimator in ESTIMATORS {
         let recipe = registry::estimator(&spec(estimator)).unwrap();
@@ -75,7 +79,9 @@ fn every_estimator_solver_and_policy() {
                 let Estimated { stream, history } = &estimated;
                 let run =
                     replay(scenario.stream(), composition.policy.as_ref(), stream, Some(history));
-                holds(&run.unwrap(), &composition);
+                let run = run.unwrap();
+                holds(&run, bound, &composition);
+                *served.entry(preset.name).or_insert(0) += run.metrics.served;
                 runs += 1;
             }
         }
@@ -84,6 +90,9 @@ fn every_estimator_solver_and_policy() {
     let expected = ESTIMATORS.len() * (with * SOLVERS.len() + POLICIES.len() - with);
     println!("{runs} compositions replayed {ARRIVALS} arrivals each");
     assert_eq!(runs, expected);
+    for (policy, served) in &served {
+        assert!(*served > 0, "{policy} serves nobody, whatever its estimates");
+    }
 }
 
 /// Exact solvers find the same bound for the same program, whoever asks for it. Prices may
