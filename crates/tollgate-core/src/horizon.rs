@@ -23,7 +23,7 @@ impl Horizon {
     /// How many arrivals the rate that is expected beforehand counts for.
     pub const PRIOR: f64 = 32.0;
     /// The fewest arrivals that an unknown horizon still expects.
-    pub const LEAST: f64 = 100.0;
+    pub const LEAST: f64 = 1_000.0;
 
     /// How many arrivals are still to come, this one included; at least 1. `seen` have come
     /// before, and `now` is the time of this one in seconds since the start.
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn an_unknown_end_is_as_far_off_as_the_beginning() {
-        for (seen, rest) in [(0, 100.0), (60, 100.0), (4_000, 4_000.0)] {
+        for (seen, rest) in [(0, 1_000.0), (600, 1_000.0), (4_000, 4_000.0)] {
             close(Horizon::Unknown.rest(seen, 0.0), rest);
         }
     }

@@ -26,6 +26,16 @@ pub(super) fn rows(horizon: Horizon, progress: &Progress<'_>, weight: f64) -> Ve
     budgets.rows_with(capacities)
 }
 
+/// The shortest window of any budget: its ordinal, and how many arrivals it is expected to have;
+/// `None` where no budget comes anew.
+pub(super) fn window(progress: &Progress<'_>) -> Option<(u64, f64)> {
+    let arrival = progress.arrival;
+    let refills = progress.budgets.budgets.refills().iter().flatten();
+    let shortest = refills.min_by(|a, b| a.every.total_cmp(&b.every))?;
+    let arrivals = window_arrivals(arrival.index, arrival.time, *shortest);
+    Some((shortest.window(arrival.time), arrivals))
+}
+
 /// What a row may consume for each arrival, in its own unit.
 pub(super) fn rate(horizon: Horizon, progress: &Progress<'_>, row: usize) -> f64 {
     let (arrival, view) = (progress.arrival, progress.budgets);

@@ -11,7 +11,8 @@
 //!
 //! # Method
 //! Prices of (1), again at every arrival that its [`Schedule`] names, with the budgets that
-//! are really left, from the last solve's warm state. With a history there are prices before
+//! are really left, from the last solve's warm state. Where a budget comes anew by the window,
+//! also when a window opens and after every tenth of one. With a history there are prices before
 //! the first arrival, so nothing is spent on exploration; without one the first arrivals are
 //! routed at random, as the papers do.
 //!
@@ -126,6 +127,7 @@ impl Resolve {
             budgets: setup.budgets.clone(),
             horizon: setup.horizon,
             next: Some(0),
+            window: None,
             problem: None,
             warm: None,
         })
@@ -144,6 +146,8 @@ pub(super) struct Resolver {
     horizon: Horizon,
     /// The arrival that the next solve is due at.
     next: Option<u64>,
+    /// The shortest window that was open at the last solve.
+    window: Option<u64>,
     /// (1) of the last solve.
     problem: Option<Problem>,
     warm: Option<WarmState>,
@@ -153,7 +157,9 @@ impl Resolver {
     /// The solve that is due at this arrival, if one is.
     fn due(&mut self, progress: &Progress<'_>) -> Result<Option<SolveRequest>, PolicyError> {
         let seen = progress.arrival.index;
-        if self.next.is_none_or(|next| seen < next) {
+        let window = pace::window(progress);
+        let opened = window.is_some_and(|(now, _)| self.window.is_some_and(|then| then != now));
+        if !opened && self.next.is_none_or(|next| seen < next) {
             return Ok(None);
         }
         let rest = self.horizon.rest(seen, progress.arrival.time);
@@ -169,12 +175,28 @@ impl Resolver {
             Schedule::Every => (config.every > 0).then(|| seen + config.every),
             Schedule::Adaptive => Some(adaptive(seen, rest)),
         };
+        if let Some((now, arrivals)) = window {
+            let tenth = after(seen, arrivals / 10.0);
+            self.next = self.next.map(|next| next.min(tenth));
+            self.window = Some(now);
+        }
         self.problem = Some(problem.clone());
         let primal = self.outlook.has_ties();
         let options = SolveOptions { gap: config.gap, primal, ..SolveOptions::default() };
         let solver = Arc::clone(&self.source.solver);
         Ok(Some(SolveRequest { solver, problem, options, warm: self.warm.take() }))
     }
+}
+
+/// The arrival that is so many on, at least one.
+fn after(seen: u64, arrivals: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count, cut at the ends of its range"
+    )]
+    let arrivals = arrivals as u64;
+    seen + arrivals.max(1)
 }
 
 /// The arrival at which the arrivals have grown by a quarter, or a third of the rest is gone.
