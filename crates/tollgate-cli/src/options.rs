@@ -36,6 +36,9 @@ pub struct ReplayOptions {
     /// One budget for all models in place of one for each.
     #[arg(long, conflicts_with = "split")]
     pub pooled: bool,
+    /// One budget for all models, and of each no more than twice its share by --split.
+    #[arg(long, conflicts_with = "pooled")]
+    pub layered: bool,
     /// Only these models, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     pub models: Option<Vec<String>>,
@@ -103,8 +106,11 @@ impl ReplayOptions {
             Some(path) => Some(Split::read_file(path, table.len())?),
             None => None,
         };
-        let layout =
-            if self.pooled { BudgetLayout::Pooled } else { BudgetLayout::Split(self.split) };
+        let layout = match (self.pooled, self.layered) {
+            (true, _) => BudgetLayout::Pooled,
+            (false, true) => BudgetLayout::Layered(self.split),
+            (false, false) => BudgetLayout::Split(self.split),
+        };
         Ok(Options {
             queries: self.queries,
             seeds: parse_seeds(&self.seeds)?,

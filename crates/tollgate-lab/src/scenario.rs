@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tollgate::core::{
-    Budgets, EstimateTable, Estimator, Fit, History, ModelId, Models, Purpose, Scratch, Seed,
+    Budgets, EstimateTable, Estimator, Fit, History, Meter, ModelId, Models, Purpose, Row, Scope,
+    Scratch, Seed,
 };
 use tollgate::data::order::{by_key, shuffled};
 use tollgate::data::{Split, Table};
@@ -55,6 +56,8 @@ pub enum BudgetLayout {
     Split(BudgetSplit),
     /// One budget for all.
     Pooled,
+    /// One budget for all, and of each model no more than twice its share of it.
+    Layered(BudgetSplit),
 }
 
 impl std::fmt::Display for BudgetLayout {
@@ -62,6 +65,7 @@ impl std::fmt::Display for BudgetLayout {
         match self {
             Self::Split(split) => split.fmt(f),
             Self::Pooled => f.write_str("pooled"),
+            Self::Layered(split) => write!(f, "layered {split}"),
         }
     }
 }
@@ -317,11 +321,27 @@ pub(crate) fn budgets(
     match options.layout {
         BudgetLayout::Pooled => Ok(Budgets::pooled(total, n_models)?),
         BudgetLayout::Split(split) => {
-            let means = table.means();
-            let shares = split.shares(&means.quality, &means.cost, seed);
+            let shares = shares(table, split, seed);
             Ok(Budgets::per_model(&shares.iter().map(|share| share * total).collect::<Vec<_>>())?)
         }
+        BudgetLayout::Layered(split) => {
+            let shares = shares(table, split, seed);
+            let own = shares.iter().enumerate();
+            let own = own.map(|(model, share)| {
+                Row::at_most(Meter::Cost, Scope::model(model), LAYER * share * total)
+            });
+            let pool = Row::at_most(Meter::Cost, Scope::all(), total);
+            Ok(Budgets::new(std::iter::once(pool).chain(own).collect(), n_models, 1)?)
+        }
     }
+}
+
+/// How many times its share of a pool a model may spend under a layered budget.
+const LAYER: f64 = 2.0;
+
+fn shares(table: &Table, split: BudgetSplit, seed: Seed) -> Vec<f64> {
+    let means = table.means();
+    split.shares(&means.quality, &means.cost, seed)
 }
 
 fn embeddings_of(table: &Table, rows: &[usize]) -> Vec<f32> {

@@ -26,6 +26,25 @@ pub(super) struct Bars {
     pub(super) large: f64,
 }
 
+/// Who is timed. Solves are no part of a decision, and are not counted; the caches that they
+/// leave cold for the arrivals behind them are seen in the last two.
+const CONTENDERS: [(&str, Judged); 5] = [
+    ("tollgate:every=0", Judged::Always),
+    ("history", Judged::Always),
+    ("descent", Judged::Small),
+    ("tollgate", Judged::Never),
+    ("history-resolve", Judged::Never),
+];
+
+/// Against which bars a contender is held: prices that move at every arrival are promised for
+/// the small case.
+#[derive(Clone, Copy, Debug)]
+enum Judged {
+    Always,
+    Small,
+    Never,
+}
+
 struct Case {
     stream: Stream,
     estimates: EstimateTable,
@@ -40,12 +59,19 @@ pub(super) fn run(bars: Bars) -> Result<()> {
         (&small, "11 models, a budget each", bars.small),
         (&large, "64 models, a budget each, a pool and 100 tenants", bars.large),
     ] {
-        for name in ["tollgate", "tollgate:every=0", "history", "history-resolve", "descent"] {
+        for (name, judged) in CONTENDERS {
             let composition = registry::compose(&name.parse::<Spec>()?, None, None)?;
             let nanos = fastest(case, composition.policy.as_ref())?;
             let per_second = 1e9 / nanos;
-            println!("{name:8} {per_second:.2e} decisions per second, {nanos:4.0} ns each, {what}");
-            if per_second < bar {
+            println!(
+                "{name:16} {per_second:.2e} decisions per second, {nanos:4.0} ns each, {what}"
+            );
+            let judged = match judged {
+                Judged::Always => true,
+                Judged::Small => case.stream.models().len() < MODELS,
+                Judged::Never => false,
+            };
+            if judged && per_second < bar {
                 slow.push(format!("{name}: fewer than {bar:e} a second with {what}"));
             }
         }

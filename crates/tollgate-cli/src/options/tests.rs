@@ -106,6 +106,9 @@ fn options_reach_the_laboratory() {
     let lab = options(&["--split", "extreme:2", "--models", "a,b", "--task", "t"]);
     let lab = lab.lab_options(&Table::embedded()).unwrap();
     assert_eq!(lab.layout, BudgetLayout::Split(BudgetSplit::Extreme(2)));
+    let layered = options(&["--layered", "--split", "cost"]);
+    let layered = layered.lab_options(&Table::embedded()).unwrap().layout;
+    assert_eq!(layered, BudgetLayout::Layered(BudgetSplit::Cost));
     assert_eq!(lab.subset.models, Some(["a", "b"].map(str::to_owned).to_vec()));
     assert_eq!(lab.subset.task.as_deref(), Some("t"));
     assert_eq!(options(&[]).stream_name(), "embedded");
@@ -116,6 +119,7 @@ fn options_reach_the_laboratory() {
 fn options_that_exclude_each_other() {
     for args in [
         ["--pooled", "--split", "cost"].as_slice(),
+        &["--pooled", "--layered"],
         &["--models", "a", "--model-fraction", "0.5"],
         &["--split", "even"],
         &["--order", "random"],

@@ -52,6 +52,9 @@ fn the_budget_is_what_the_cheapest_model_costs() {
     assert_eq!(capacities(1.0, BudgetLayout::Pooled), [3.0]);
     assert_eq!(capacities(0.0, BudgetLayout::Pooled), [0.0]);
     assert_eq!(capacities(2.0, BudgetLayout::Split(BudgetSplit::Uniform)), [3.0, 3.0]);
+    // The pool, and twice half of it for each.
+    let layered = BudgetLayout::Layered(BudgetSplit::Uniform);
+    assert_eq!(capacities(1.0, layered), [3.0, 3.0, 3.0]);
     // Of the root of quality per cost over the whole table: 0.35 / 1 and 0.65 / 2.
     let weighted = capacities(1.0, BudgetLayout::Split(BudgetSplit::Weighted));
     let (a, b) = (0.35_f64.sqrt(), 0.325_f64.sqrt());
