@@ -125,8 +125,11 @@ pub(crate) fn run(options: &GridOptions) -> Result<()> {
         println!("wrote {}", path.display());
     }
     println!("{:.0} s in all", start.elapsed().as_secs_f64());
+    for missed in &report.missed {
+        println!("missed: {missed}");
+    }
     if !report.missed.is_empty() && !options.lenient {
-        bail!("{}", report.missed.join("; "));
+        bail!("{} bars were missed", report.missed.len());
     }
     Ok(())
 }
