@@ -201,13 +201,7 @@ fn after(seen: u64, arrivals: f64) -> u64 {
 
 /// The arrival at which the arrivals have grown by a quarter, or a third of the rest is gone.
 fn adaptive(seen: u64, rest: f64) -> u64 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a third of a count"
-    )]
-    let third = (rest / 3.0) as u64;
-    seen + (seen / 4).min(third).max(1)
+    after(seen, (seen as f64 / 4.0).min(rest / 3.0))
 }
 
 impl Pricer for Resolver {
