@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::{
-    EstimateError, EstimateTable, EstimatesMut, FitError, History, Models, Queries, Query, Seed,
+    EstimateError, EstimateTable, EstimatesMut, FitError, History, ModelPool, Models, Queries,
+    Query, Seed,
 };
 
 /// A fitted, immutable snapshot that estimates quality and cost of every model.
@@ -31,6 +32,12 @@ pub trait Estimator: fmt::Debug + Send + Sync {
     /// [`FitError`] for a history that is shorter, or of another dimension or other models,
     /// and as [`Fit::fit`].
     fn grow(&self, history: &History) -> Result<Box<dyn Estimator>, FitError>;
+
+    /// This estimator as one whose models come and go; `None` where they are the history's for
+    /// good.
+    fn pool(&self) -> Option<&dyn ModelPool> {
+        None
+    }
 
     /// Overwrites every slice of `out`, each of shape `(n_models,)`.
     ///

@@ -26,6 +26,8 @@
 //!   certificate.
 //! * [`Estimator`] (with its recipe [`Fit`]), [`Solver`], [`Policy`] and
 //!   [`Pricer`]: the object-safe traits that plug-ins implement.
+//! * [`ModelPool`]: an estimator whose models come and go while it is read.
+//! * [`DeferralCurve`]: quality against cost as one price moves, exactly.
 //! * [`Ledger`]: accounts that are never overspent: reserve, then settle or release.
 //! * [`Decision`] and [`Explanation`]: what was decided, and why.
 //!
@@ -35,6 +37,7 @@
 mod budgets;
 mod cost_ratios;
 mod decision;
+mod deferral;
 mod error;
 mod estimates;
 mod estimator;
@@ -44,6 +47,7 @@ mod ledger;
 mod model;
 mod money;
 mod policy;
+mod pool;
 mod prices;
 mod problem;
 mod rng;
@@ -54,6 +58,7 @@ mod solver;
 pub use budgets::{BudgetView, Budgets, Refill};
 pub use cost_ratios::CostRatios;
 pub use decision::{Decision, Explanation, Outcome};
+pub use deferral::{CurvePoint, DeferralCurve};
 pub use error::{
     BoxError, EstimateError, FitError, HistoryError, LedgerError, ModelsError, MoneyError,
     ParamError, PolicyError, ProblemError, SolveError,
@@ -68,6 +73,10 @@ pub use money::PicoUsd;
 pub use policy::{
     Arrival, Feedback, Policy, PriceUpdate, Pricer, Progress, Ranked, Ranking, RunSetup,
     SolveRequest,
+};
+pub use pool::{
+    Label, ModelPool, PoolError, Prior, Prompt, check_known, check_labels, check_new_model,
+    check_removal,
 };
 pub use prices::{Coefficients, Column, Prices, dual_bound};
 pub use problem::{Assignment, Choice, Feasibility, Primal, Problem, ProblemBuilder};
