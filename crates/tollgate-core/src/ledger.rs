@@ -11,6 +11,11 @@
 //! a handful of additions, so a reservation across accounts is atomic and no thread
 //! ever sees half of one: lock-free counters would need to take and give back, and
 //! a bystander could be refused for money that was never spent.
+//!
+//! Budgets may change while money is held: [`Ledger::with_budgets`] is another handle to the
+//! same accounts, for other rows. A reservation knows the rows that it was made by, so it
+//! settles on those accounts whatever has changed since; an account that no handle and no
+//! reservation speaks of any more is closed, and its place given to the next.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -71,30 +76,112 @@ impl AccountState {
 /// the same accounts.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    shared: Arc<Shared>,
+    layout: Arc<Layout>,
 }
 
+/// Which account each row has.
 #[derive(Debug)]
-struct Shared {
+struct Layout {
     budgets: Budgets,
     /// Units of the integer accounts per unit of the row, by row.
     scales: Vec<f64>,
     /// What each row's window adds, in the account's unit.
     limits: Vec<u64>,
-    accounts: Mutex<Vec<AccountState>>,
+    /// The account of each row.
+    slots: Vec<usize>,
+    book: Arc<Mutex<Book>>,
 }
 
-impl Shared {
-    /// A poisoned lock is still consistent: nothing panics while it is held.
-    fn lock(&self) -> MutexGuard<'_, Vec<AccountState>> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+/// All accounts, those of former rows included as long as somebody speaks of them.
+#[derive(Debug, Default)]
+struct Book {
+    accounts: Vec<AccountState>,
+    /// How many layouts each account is in.
+    uses: Vec<usize>,
+    /// Accounts in no layout.
+    vacant: Vec<usize>,
+}
+
+impl Book {
+    fn open(&mut self, limit: u64) -> usize {
+        let account = AccountState { limit, ..AccountState::default() };
+        let Some(slot) = self.vacant.pop() else {
+            self.accounts.push(account);
+            self.uses.push(1);
+            return self.accounts.len() - 1;
+        };
+        self.accounts[slot] = account;
+        self.uses[slot] = 1;
+        slot
     }
 
+    fn leave(&mut self, slot: usize) {
+        self.uses[slot] -= 1;
+        if self.uses[slot] == 0 {
+            self.vacant.push(slot);
+        }
+    }
+}
+
+impl Drop for Layout {
+    fn drop(&mut self) {
+        let mut book = lock(&self.book);
+        self.slots.iter().for_each(|&slot| book.leave(slot));
+    }
+}
+
+/// A poisoned lock is still consistent: nothing panics while it is held.
+fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
+    book.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Layout {
+    fn new(
+        budgets: Budgets,
+        kept: &[Option<usize>],
+        before: &[usize],
+        book: Arc<Mutex<Book>>,
+    ) -> Result<Self, LedgerError> {
+        let scales: Vec<f64> = budgets.rows().iter().map(units_per).collect();
+        let rows = budgets.rows().iter().zip(&scales).enumerate();
+        let limits: Vec<u64> = rows
+            .map(|(index, (row, scale))| limit(index, row, *scale))
+            .collect::<Result<_, LedgerError>>()?;
+        let mut open = lock(&book);
+        let slots = kept.iter().zip(&limits).map(|(kept, &limit)| match kept {
+            Some(row) => {
+                open.uses[before[*row]] += 1;
+                before[*row]
+            }
+            None => open.open(limit),
+        });
+        let slots = slots.collect();
+        drop(open);
+        Ok(Self { budgets, scales, limits, slots, book })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        lock(&self.book)
+    }
+
+    /// The accounts that an option touches.
     fn touching(&self, group: u32, model: usize) -> impl Iterator<Item = (usize, Meter)> {
         self.budgets.touching(group, model).iter().map(|&row| {
             let row = row as usize;
-            (row, self.budgets.rows()[row].meter)
+            (self.slots[row], self.budgets.rows()[row].meter)
         })
+    }
+
+    fn amounts(&self, model: usize, usd: f64) -> Result<Amounts, MoneyError> {
+        let cost = PicoUsd::from_usd(usd)?;
+        let rate = self.budgets.tokens_per_usd().map_or(0.0, |rates| rates[model]);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a product of two numbers >= 0, cut at the end of the range"
+        )]
+        let tokens = (usd * rate).ceil() as u64;
+        Ok(Amounts { cost, tokens })
     }
 }
 
@@ -104,38 +191,55 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Limit`] when a capacity does not fit the ledger's integers.
     pub fn open(budgets: Budgets) -> Result<Self, LedgerError> {
-        let scales: Vec<f64> = budgets.rows().iter().map(units_per).collect();
-        let rows = budgets.rows().iter().zip(&scales).enumerate();
-        let limits: Vec<u64> = rows
-            .map(|(index, (row, scale))| limit(index, row, *scale))
-            .collect::<Result<_, LedgerError>>()?;
-        let opened = |&limit| AccountState { limit, ..AccountState::default() };
-        let accounts = Mutex::new(limits.iter().map(opened).collect());
-        Ok(Self { shared: Arc::new(Shared { budgets, scales, limits, accounts }) })
+        let new = vec![None; budgets.rows().len()];
+        let layout = Layout::new(budgets, &new, &[], Arc::default())?;
+        Ok(Self { layout: Arc::new(layout) })
+    }
+
+    /// The same accounts under other budgets: row `r` of `budgets` goes on with the account of
+    /// row `kept[r]` of this handle, as it stands and with its limit, or has a new one where
+    /// that is `None`. This handle goes on to work; an account that the other does not keep
+    /// ends with the last handle and the last reservation that speak of it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// # Panics
+    /// When `kept` does not have one entry a row, or names a row that this handle has not.
+    pub fn with_budgets(
+        &self,
+        budgets: Budgets,
+        kept: &[Option<usize>],
+    ) -> Result<Self, LedgerError> {
+        assert_eq!(kept.len(), budgets.rows().len(), "one entry a row");
+        let book = Arc::clone(&self.layout.book);
+        let layout = Layout::new(budgets, kept, &self.layout.slots, book)?;
+        Ok(Self { layout: Arc::new(layout) })
     }
 
     /// The rows that the accounts stand for.
     pub fn budgets(&self) -> &Budgets {
-        &self.shared.budgets
+        &self.layout.budgets
     }
 
     /// Takes `bound` from every account that sending a query of `group` to `model`
     /// touches, or from none of them: `None` when some account has less left.
     pub fn reserve(&self, group: u32, model: usize, bound: Amounts) -> Option<Reservation> {
-        let mut accounts = self.shared.lock();
+        let mut book = self.layout.lock();
+        let accounts = &mut book.accounts;
         let fits = self
-            .shared
+            .layout
             .touching(group, model)
-            .all(|(row, meter)| bound.of(meter) <= accounts[row].free());
+            .all(|(slot, meter)| bound.of(meter) <= accounts[slot].free());
         if !fits {
             return None;
         }
-        for (row, meter) in self.shared.touching(group, model) {
-            accounts[row].reserved += bound.of(meter);
+        for (slot, meter) in self.layout.touching(group, model) {
+            accounts[slot].reserved += bound.of(meter);
         }
-        drop(accounts);
-        let shared = Some(Arc::clone(&self.shared));
-        Some(Reservation { shared, group, model, bound, estimate: 0.0 })
+        drop(book);
+        let layout = Some(Arc::clone(&self.layout));
+        Some(Reservation { layout, group, model, bound, estimate: 0.0 })
     }
 
     /// What an answer of `model` for `usd` consumes: the money, and the tokens that it stands
@@ -144,15 +248,7 @@ impl Ledger {
     /// # Errors
     /// [`MoneyError`] when `usd` is not an amount of money.
     pub fn amounts(&self, model: usize, usd: f64) -> Result<Amounts, MoneyError> {
-        let cost = PicoUsd::from_usd(usd)?;
-        let rate = self.shared.budgets.tokens_per_usd().map_or(0.0, |rates| rates[model]);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a product of two numbers >= 0, cut at the end of the range"
-        )]
-        let tokens = (usd * rate).ceil() as u64;
-        Ok(Amounts { cost, tokens })
+        self.layout.amounts(model, usd)
     }
 
     /// Opens the windows that have begun by `now`, in seconds since the start: what a window
@@ -161,13 +257,14 @@ impl Ledger {
     ///
     /// Does nothing where no row is refilled, and for a moment before the latest.
     pub fn advance(&self, now: f64) {
-        let refills = self.shared.budgets.refills();
+        let refills = self.layout.budgets.refills();
         if refills.iter().all(Option::is_none) {
             return;
         }
-        let mut accounts = self.shared.lock();
-        let rows = accounts.iter_mut().zip(refills).zip(&self.shared.limits);
-        for ((account, refill), &capacity) in rows {
+        let mut book = self.layout.lock();
+        let rows = self.layout.slots.iter().zip(refills).zip(&self.layout.limits);
+        for ((&slot, refill), &capacity) in rows {
+            let account = &mut book.accounts[slot];
             let Some(refill) = refill else { continue };
             let window = refill.window(now);
             let begun = window.saturating_sub(account.window);
@@ -187,16 +284,17 @@ impl Ledger {
 
     /// Books the estimate of a pick, whether it will be served or lost.
     pub fn expect(&self, group: u32, model: usize, estimate: Amounts) {
-        let mut accounts = self.shared.lock();
-        for (row, meter) in self.shared.touching(group, model) {
-            let account = &mut accounts[row];
+        let mut book = self.layout.lock();
+        for (slot, meter) in self.layout.touching(group, model) {
+            let account = &mut book.accounts[slot];
             account.estimated = account.estimated.saturating_add(estimate.of(meter));
         }
     }
 
     /// All accounts at one moment, in the order of the rows.
     pub fn accounts(&self) -> Vec<AccountState> {
-        self.shared.lock().clone()
+        let book = self.layout.lock();
+        self.layout.slots.iter().map(|&slot| book.accounts[slot]).collect()
     }
 
     /// Writes what is left of every row, in the row's own unit, as of one moment:
@@ -206,8 +304,9 @@ impl Ledger {
     pub fn remaining_into(&self, remaining: &mut Vec<f64>, remaining_estimated: &mut Vec<f64>) {
         remaining.clear();
         remaining_estimated.clear();
-        let accounts = self.shared.lock();
-        for (account, scale) in accounts.iter().zip(&self.shared.scales) {
+        let book = self.layout.lock();
+        for (&slot, scale) in self.layout.slots.iter().zip(&self.layout.scales) {
+            let account = &book.accounts[slot];
             remaining.push(account.free() as f64 / scale);
             remaining_estimated.push((account.limit as f64 - account.estimated as f64) / scale);
         }
@@ -226,8 +325,8 @@ pub struct Settlement {
 #[derive(Debug)]
 #[must_use = "dropping a reservation releases it"]
 pub struct Reservation {
-    /// `None` once settled.
-    shared: Option<Arc<Shared>>,
+    /// The rows that it was made by; `None` once settled.
+    layout: Option<Arc<Layout>>,
     group: u32,
     model: usize,
     bound: Amounts,
@@ -236,9 +335,14 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// The model it is for.
+    /// The model it is for, by its index when the reservation was made.
     pub fn model(&self) -> usize {
         self.model
+    }
+
+    /// Whether it was made by this handle, so that its model has the index it had.
+    pub fn is_of(&self, ledger: &Ledger) -> bool {
+        self.layout.as_ref().is_some_and(|layout| Arc::ptr_eq(layout, &ledger.layout))
     }
 
     /// Notes what the answer was expected to cost, in USD, for whoever settles it.
@@ -257,16 +361,27 @@ impl Reservation {
         self.bound
     }
 
+    /// What an answer for `usd` consumes, by the budgets that the reservation was made by.
+    ///
+    /// # Errors
+    /// [`MoneyError`] when `usd` is not an amount of money.
+    pub fn amounts(&self, usd: f64) -> Result<Amounts, MoneyError> {
+        match &self.layout {
+            Some(layout) => layout.amounts(self.model, usd),
+            None => PicoUsd::from_usd(usd).map(Amounts::cost),
+        }
+    }
+
     /// Replaces what is held by what was really consumed.
     ///
     /// Where that is more than was held, the excess is taken from what is left of
     /// the account; what does not fit there either is booked as overrun.
     pub fn settle(mut self, real: Amounts) -> Settlement {
         let mut settlement = Settlement::default();
-        let Some(shared) = self.shared.take() else { return settlement };
-        let mut accounts = shared.lock();
-        for (row, meter) in shared.touching(self.group, self.model) {
-            let account = &mut accounts[row];
+        let Some(layout) = self.layout.take() else { return settlement };
+        let mut book = layout.lock();
+        for (slot, meter) in layout.touching(self.group, self.model) {
+            let account = &mut book.accounts[slot];
             account.reserved -= self.bound.of(meter);
             let fitting = real.of(meter).min(account.free());
             let overrun = real.of(meter) - fitting;
@@ -287,10 +402,10 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let Some(shared) = self.shared.take() else { return };
-        let mut accounts = shared.lock();
-        for (row, meter) in shared.touching(self.group, self.model) {
-            accounts[row].reserved -= self.bound.of(meter);
+        let Some(layout) = self.layout.take() else { return };
+        let mut book = layout.lock();
+        for (slot, meter) in layout.touching(self.group, self.model) {
+            book.accounts[slot].reserved -= self.bound.of(meter);
         }
     }
 }

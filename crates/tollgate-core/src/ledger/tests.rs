@@ -257,3 +257,81 @@ fn money_stands_for_tokens_by_the_price_list() {
     ledger.reserve(0, 0, half).unwrap().settle(half);
     assert!(ledger.reserve(0, 0, half).is_none(), "50 tokens are left");
 }
+
+/// Model 1 goes and model 2 comes while money is held for model 1: what was held settles on
+/// the old account and on the pool, the new row begins empty, and the old account's place is
+/// given away only when nobody speaks of it any more.
+#[test]
+fn accounts_outlive_their_rows_and_no_longer() {
+    let before = layered();
+    let held = before.reserve(0, 1, usd(2)).unwrap();
+    let rows = vec![
+        Row::at_most(Meter::Cost, Scope::model(0), 0.03),
+        Row::at_most(Meter::Cost, Scope::model(1), 0.01),
+        Row::at_most(Meter::Cost, Scope::all(), 0.04),
+    ];
+    let budgets = Budgets::new(rows, 2, 1).unwrap();
+    let after = before.with_budgets(budgets.clone(), &[Some(0), None, Some(2)]).unwrap();
+    assert_eq!(free(&after), [3, 1, 2]);
+    assert!(held.is_of(&before) && !held.is_of(&after));
+    drop(before);
+    let slots = |ledger: &Ledger| ledger.layout.lock().accounts.len();
+    let later = after.with_budgets(budgets.clone(), &[Some(0), None, Some(2)]).unwrap();
+    assert_eq!(slots(&later), 5, "what is held keeps its account");
+    held.settle(usd(1));
+    assert_eq!(free(&after), [3, 1, 3]);
+    drop(after);
+    let last = later.with_budgets(budgets, &[Some(0), None, Some(2)]).unwrap();
+    assert_eq!(slots(&last), 5, "places are given away");
+    assert_eq!(free(&last), [3, 1, 3], "and begin anew");
+}
+
+/// Threads reserve, settle and release by whatever handle is in force while rows come and go:
+/// in the end the pool has spent what was settled.
+#[test]
+fn books_balance_while_rows_come_and_go() {
+    let pool = || Row::at_most(Meter::Cost, Scope::all(), 1.0);
+    let ledger = Ledger::open(Budgets::new(vec![pool()], 1, 1).unwrap()).unwrap();
+    let current = Mutex::new(ledger);
+    let done = thread::scope(|scope| {
+        let workers: Vec<_> = (0..3)
+            .map(|worker| {
+                let current = &current;
+                scope.spawn(move || {
+                    let mut settled = 0;
+                    for round in 0..2_000_u64 {
+                        let ledger = current.lock().unwrap().clone();
+                        let Some(held) = ledger.reserve(0, 0, Amounts::cost(PicoUsd(5))) else {
+                            continue;
+                        };
+                        drop(ledger);
+                        if (round + worker) % 3 == 0 {
+                            held.release();
+                        } else {
+                            held.settle(Amounts::cost(PicoUsd(3)));
+                            settled += 3;
+                        }
+                    }
+                    settled
+                })
+            })
+            .collect();
+        for round in 0..300 {
+            let own = Row::at_most(Meter::Cost, Scope::model(0), 1.0);
+            let (rows, kept) = if round % 2 == 0 {
+                (vec![pool(), own], vec![Some(0), None])
+            } else {
+                (vec![pool()], vec![Some(0)])
+            };
+            let budgets = Budgets::new(rows, 1, 1).unwrap();
+            let next = current.lock().unwrap().with_budgets(budgets, &kept).unwrap();
+            *current.lock().unwrap() = next;
+        }
+        workers.into_iter().map(|worker| worker.join().unwrap()).sum::<u64>()
+    });
+    let ledger = current.into_inner().unwrap();
+    let account = ledger.accounts()[0];
+    assert_eq!((account.spent, account.reserved, account.overrun), (done, 0, 0));
+    let book = ledger.layout.lock();
+    assert_eq!(book.vacant.len() + 1, book.accounts.len());
+}
