@@ -51,6 +51,7 @@ impl Recorded {
             budgets: &self.budgets,
             horizon: Horizon::Arrivals(self.port.n_stream as u64),
             history: None,
+            so_far: None,
             seed: Seed(self.port.seed),
         }
     }

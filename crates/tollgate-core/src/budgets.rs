@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Estimates, Meter, ModelMask, ProblemError, Row, Scope, Sense};
+use crate::{Estimates, Meter, ModelMask, ProblemError, Row, Scope, Sense, Turnover};
 
 /// When a row's capacity comes anew: a budget by the day.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -161,6 +161,39 @@ impl Budgets {
     /// As [`new`](Self::new).
     pub fn pooled(usd: f64, n_models: usize) -> Result<Self, ProblemError> {
         Self::new(vec![Row::at_most(Meter::Cost, Scope::all(), usd)], n_models, 1)
+    }
+
+    /// These budgets after a change of the pool, and for each of their rows which one of these
+    /// it goes on from. Rows of models that have gone go with them; `newcomers` are added after
+    /// those that stay, and `rate` is the newcomers' tokens per USD where rates are known.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn after(
+        &self,
+        turnover: &Turnover,
+        newcomers: Vec<Row>,
+        rate: f64,
+    ) -> Result<(Self, Vec<Option<usize>>), ProblemError> {
+        let stay = self.rows.iter().enumerate();
+        let stay = stay.filter_map(|(row, old)| turnover.row(old).map(|new| (new, Some(row))));
+        let new = newcomers.into_iter().map(|row| (row, None));
+        let (rows, kept): (Vec<Row>, Vec<Option<usize>>) = stay.chain(new).unzip();
+        let mut after = Self::new(rows, turnover.n_models(), self.n_groups)?;
+        after.refills = kept.iter().map(|row| self.refills[(*row)?]).collect();
+        if let Some(rates) = &self.tokens_per_usd {
+            after = after.with_tokens_per_usd(turnover.carry(rates, &rate).into())?;
+        }
+        Ok((after, kept))
+    }
+
+    /// The same rows with these capacities, negative ones cut to 0: what is left of them, say.
+    ///
+    /// # Panics
+    /// When there is not one capacity a row.
+    #[must_use]
+    pub fn with_capacities(&self, capacities: impl IntoIterator<Item = f64>) -> Self {
+        Self { rows: self.rows_with(capacities), ..self.clone() }
     }
 
     /// The rows, in the order of accounts and prices.

@@ -24,7 +24,7 @@
 //! The running bytes-per-token ratio of Dual-Pool Token-Budget Routing (2604.08075) is the
 //! same idea, with an exponential mean of ratios in place of a ratio of sums.
 
-use crate::EstimatesMut;
+use crate::{EstimatesMut, Turnover};
 
 /// Answers as expected that a ratio starts from.
 const PRIOR: f64 = 20.0;
@@ -57,6 +57,13 @@ impl CostRatios {
     /// Real over estimated cost, shape `(n_models,)`, each within `[0.1, 10]`.
     pub fn ratios(&self) -> &[f64] {
         &self.ratios
+    }
+
+    /// The ratios of the models after a change of the pool; newcomers cost what is expected.
+    #[must_use]
+    pub fn after(&self, turnover: &Turnover) -> Self {
+        let sums = turnover.carry(&self.sums, &Sums::default());
+        Self { sums, ratios: turnover.carry(&self.ratios, &1.0) }
     }
 
     /// An answer of `model` cost `real` USD where the estimator had said `estimated`, before

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::Meter;
+use crate::{Meter, Turnover};
 
 /// Borrowed estimates of some queries; every slice is row-major `(n_queries, n_models)`.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +87,36 @@ impl EstimateTable {
             quality_se: zeros(),
             cost: zeros(),
             cost_se: zeros(),
+        }
+    }
+
+    /// The same queries after a change of the pool: models that stay keep their estimates,
+    /// those of newcomers are taken from `fresh`, of shape `(n_queries, turnover.n_models())`.
+    ///
+    /// # Panics
+    /// When `fresh` has another shape.
+    #[must_use]
+    pub fn after(&self, turnover: &Turnover, fresh: &Self) -> Self {
+        assert_eq!(fresh.n_queries, self.n_queries, "the same queries");
+        assert_eq!(fresh.n_models, turnover.n_models(), "an estimate of each model");
+        let n_models = fresh.n_models;
+        let column = |before: &[f64], fresh: &[f64]| -> Arc<[f64]> {
+            let rows = before.chunks_exact(self.n_models).zip(fresh.chunks_exact(n_models));
+            let cells = rows.flat_map(|(before, fresh)| {
+                let of = |(model, fresh): (usize, &f64)| {
+                    turnover.before(model).map_or(*fresh, |index| before[index])
+                };
+                fresh.iter().enumerate().map(of)
+            });
+            cells.collect()
+        };
+        Self {
+            n_queries: self.n_queries,
+            n_models,
+            quality: column(&self.quality, &fresh.quality),
+            quality_se: column(&self.quality_se, &fresh.quality_se),
+            cost: column(&self.cost, &fresh.cost),
+            cost_se: column(&self.cost_se, &fresh.cost_se),
         }
     }
 

@@ -54,6 +54,7 @@ mod rng;
 mod rounding;
 mod row;
 mod solver;
+mod turnover;
 
 pub use budgets::{BudgetView, Budgets, Refill};
 pub use cost_ratios::CostRatios;
@@ -71,7 +72,7 @@ pub use ledger::{AccountState, Amounts, Ledger, Reservation, Settlement};
 pub use model::{ModelId, Models};
 pub use money::PicoUsd;
 pub use policy::{
-    Arrival, Feedback, Policy, PriceUpdate, Pricer, Progress, Ranked, Ranking, RunSetup,
+    Arrival, Feedback, Policy, PriceUpdate, Pricer, Progress, Ranked, Ranking, RunSetup, SoFar,
     SolveRequest,
 };
 pub use pool::{
@@ -84,3 +85,4 @@ pub use rng::{Purpose, Seed, StreamRng};
 pub use rounding::round_and_repair;
 pub use row::{Meter, ModelMask, Row, Scope, Sense};
 pub use solver::{Gap, Solution, SolveOptions, Solver, Status, WarmState};
+pub use turnover::Turnover;

@@ -193,8 +193,30 @@ pub struct RunSetup<'a> {
     pub horizon: Horizon,
     /// Held-out estimates of the history, where some policy asked for them.
     pub history: Option<&'a EstimateTable>,
+    /// Where the run stands, if it goes on from one with another pool of models; `budgets` are
+    /// then what is left of them. `None` at the beginning.
+    pub so_far: Option<SoFar<'a>>,
     /// The seed of the run.
     pub seed: Seed,
+}
+
+impl RunSetup<'_> {
+    /// How many arrivals came before the first that this setup is for.
+    pub fn arrivals(&self) -> u64 {
+        self.so_far.map_or(0, |so_far| so_far.arrivals)
+    }
+}
+
+/// Where a run stands when its pool of models changes.
+#[derive(Clone, Copy, Debug)]
+pub struct SoFar<'a> {
+    /// Arrivals so far: the next one has this index.
+    pub arrivals: u64,
+    /// Seconds since the start of the run.
+    pub time: f64,
+    /// The prices in force, one a row, which stay until a price source has others; empty
+    /// where there are none.
+    pub prices: &'a [f64],
 }
 
 /// Where a dual-price policy's prices come from: sees every arrival's estimates and

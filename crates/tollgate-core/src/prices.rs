@@ -1,6 +1,6 @@
 //! Prices, the scores they give to options, and the bound they prove.
 
-use crate::{Choice, Meter, ModelMask, Problem, Row};
+use crate::{Budgets, Choice, Meter, ModelMask, Problem, Row};
 
 /// Prices of all rows, collapsed into one coefficient per (query group, meter, model), so that
 /// scoring an option costs `O(meters)` whatever the number of rows:
@@ -16,6 +16,7 @@ use crate::{Choice, Meter, ModelMask, Problem, Row};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Coefficients {
     n_models: usize,
+    objective: [f64; Meter::COUNT],
     /// `(meter, model)`, row-major.
     shared: Vec<f64>,
     /// `(group, meter)`, row-major: tolls of a group's rows on all models, negated.
@@ -39,6 +40,7 @@ impl Coefficients {
         let somewhere = if rows.iter().any(partial) { n_groups * n_models } else { 0 };
         let mut coefficients = Self {
             n_models,
+            objective: *objective,
             shared: shared.collect(),
             everywhere: vec![0.0; n_groups * Meter::COUNT],
             somewhere: vec![0.0; somewhere * Meter::COUNT],
@@ -179,6 +181,33 @@ impl Prices {
     pub fn steered(problem: &Problem, prices: Vec<f64>) -> Self {
         let coefficients = Some(problem.coefficients(&prices));
         Self { rows: prices, coefficients, dual_bound: None, tie_shares: None }
+    }
+
+    /// The prices after a change of the pool, with the same objective: rows that stay keep
+    /// theirs, and a row that is new starts from the mean of those on the same meter that are
+    /// about single models as it is, or from 0. `kept` as [`Budgets::after`] answers it.
+    #[must_use]
+    pub fn after(&self, before: &Budgets, after: &Budgets, kept: &[Option<usize>]) -> Self {
+        let Some(coefficients) = &self.coefficients else { return Self::unset() };
+        let single = |row: &Row| matches!(row.scope.models, ModelMask::One(_));
+        let start = |new: &Row| {
+            let like = |old: &Row| old.meter == new.meter && single(old) && single(new);
+            let like = before.rows().iter().zip(&self.rows).filter(|(old, _)| like(old));
+            let (n, sum) = like.fold((0.0, 0.0), |(n, sum), (_, price)| (n + 1.0, sum + price));
+            if n > 0.0 { sum / n } else { 0.0 }
+        };
+        let rows = after.rows().iter().zip(kept);
+        let rows: Vec<f64> =
+            rows.map(|(row, kept)| kept.map_or_else(|| start(row), |old| self.rows[old])).collect();
+        let (n_groups, n_models) = (after.n_groups(), after.n_models());
+        let coefficients =
+            Coefficients::new(&coefficients.objective, after.rows(), &rows, n_groups, n_models);
+        let prices =
+            Self { rows, coefficients: Some(coefficients), dual_bound: None, tie_shares: None };
+        match after.tokens_per_usd() {
+            Some(rates) => prices.tokens_by_cost(rates),
+            None => prices,
+        }
     }
 
     /// With a share for each option where scores tie: the models in their order, and last

@@ -35,6 +35,8 @@ pub enum Purpose {
     Synthesis,
     /// A price source's own choices.
     Pricing,
+    /// Which arrivals explore; the counter is the arrival's index.
+    Exploration,
 }
 
 impl Purpose {
@@ -50,6 +52,7 @@ impl Purpose {
             Self::Oracle => 7,
             Self::Synthesis => 8,
             Self::Pricing => 9,
+            Self::Exploration => 10,
         }
     }
 }

@@ -52,6 +52,7 @@ pub fn replay(
         budgets: stream.budgets(),
         horizon: stream.horizon(),
         history,
+        so_far: None,
         seed: stream.seed(),
     };
     let adapted = policy.adapt(&setup)?;

@@ -10,6 +10,7 @@
 //! | [`ExpThreshold`] | value less a price that rises with what is spent, safe in any order | online knapsack |
 //! | [`BatchSplit`] | the best of each batch for all that is left, or for what is due | baseline |
 //! | [`DualPrice`] | value less price, with prices from a [`PriceSource`] | the one idea |
+//! | [`Exploring`] | another policy, with a share of the traffic for the model known the least | online labels |
 //! | [`Scripted`] | somebody else's picks, then a policy | reproduction |
 //!
 //! A dual-price policy is put together from a price source and a [`Guard`]:
@@ -21,6 +22,7 @@
 mod batch;
 mod dual_price;
 mod exp_threshold;
+mod exploring;
 mod fitting;
 mod fixed;
 mod greedy;
@@ -40,6 +42,7 @@ pub use dual_price::{
     Schedule, Start, Steps, Target,
 };
 pub use exp_threshold::{ExpThreshold, ExpThresholdBy, ExpThresholdConfig};
+pub use exploring::{Exploring, ExploringConfig};
 pub use fixed::{Fixed, FixedConfig};
 pub use greedy::{Greedy, GreedyBy};
 pub use random::Random;

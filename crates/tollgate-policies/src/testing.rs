@@ -181,6 +181,7 @@ impl Left {
             budgets: &self.budgets,
             horizon: horizon.into(),
             history: None,
+            so_far: None,
             seed: Seed(5),
         }
     }

@@ -111,6 +111,7 @@ impl Case {
             budgets: &self.budgets,
             horizon: Horizon::Arrivals(ARRIVALS as u64),
             history: policy.needs_history().then_some(&self.history),
+            so_far: None,
             seed: SEED,
         }
     }

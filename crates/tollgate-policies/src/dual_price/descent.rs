@@ -195,6 +195,12 @@ impl PriceSource for Descent {
             nothing: nothing.with_rows(budgets.rows().to_vec())?,
             horizon: setup.horizon,
             prices: vec![COLD; n_rows],
+            carried: match setup.so_far {
+                Some(so_far) if so_far.prices.len() == n_rows => {
+                    so_far.prices.iter().copied().map(Some).collect()
+                }
+                _ => vec![None; n_rows],
+            },
             uses: Uses::new(n_rows),
             left: budgets.rows().iter().map(|row| row.capacity).collect(),
             rates: Vec::new(),
@@ -213,6 +219,8 @@ struct Descending {
     horizon: Horizon,
     /// `u`, one a row.
     prices: Vec<f64>,
+    /// Prices to go on from, one a row, in its own unit: until a use of the row is measured.
+    carried: Vec<Option<f64>>,
     uses: Uses,
     /// What was left at the last arrival, one a row.
     left: Vec<f64>,
@@ -271,6 +279,13 @@ impl Descending {
         self.groups[arrival.group as usize] += 1.0;
         self.last_group = Some(arrival.group);
         self.uses.measure(progress.budgets.budgets, arrival.group, &arrival.estimates);
+        for (row, carried) in self.carried.iter_mut().enumerate() {
+            if self.uses.queries[row] > 0
+                && let Some(price) = carried.take()
+            {
+                self.prices[row] = price / self.uses.per_use[row];
+            }
+        }
     }
 
     /// The rate that is announced: before the first arrival, and after other news.
@@ -282,7 +297,8 @@ impl Descending {
     }
 
     fn charged(&self) -> Vec<f64> {
-        self.prices.iter().zip(&self.uses.per_use).map(|(price, per_use)| price * per_use).collect()
+        let prices = self.prices.iter().zip(&self.uses.per_use).zip(&self.carried);
+        prices.map(|((price, per_use), carried)| carried.unwrap_or(price * per_use)).collect()
     }
 }
 
@@ -304,6 +320,7 @@ impl Pricer for Descending {
     fn install(&mut self, solution: Solution) -> Prices {
         let Some(resolver) = &mut self.resolver else { return Prices::unset() };
         let solved = resolver.install(solution);
+        self.carried.fill(None);
         for (row, price) in solved.rows().iter().enumerate() {
             self.prices[row] = price / self.uses.per_use[row];
         }

@@ -84,10 +84,12 @@ impl PriceSource for Geometric {
     }
 
     fn start(&self, setup: &RunSetup<'_>) -> Result<Box<dyn Pricer>, PolicyError> {
-        let Horizon::Arrivals(horizon) = setup.horizon else {
+        let Horizon::Arrivals(all) = setup.horizon else {
             let what = "the number of arrivals in advance";
             return Err(PolicyError::Needs { policy: self.name(), what });
         };
+        let first = setup.arrivals();
+        let horizon = all.saturating_sub(first);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -98,7 +100,9 @@ impl PriceSource for Geometric {
         Ok(Box::new(Doubling {
             source: self.clone(),
             budgets: setup.budgets.clone(),
+            first,
             horizon,
+            priced: setup.so_far.is_some_and(|so_far| !so_far.prices.is_empty()),
             next,
             sample: Sample::new(n_models, usize::MAX),
             problem: None,
@@ -111,7 +115,11 @@ impl PriceSource for Geometric {
 struct Doubling {
     source: Geometric,
     budgets: Budgets,
+    /// The arrival that this pool of models began with; counts are from there.
+    first: u64,
     horizon: u64,
+    /// Whether there are prices to begin with.
+    priced: bool,
     /// How many arrivals the next solve is due after.
     next: u64,
     sample: Sample,
@@ -136,7 +144,7 @@ impl Doubling {
     }
 
     fn nothing_yet(&self, progress: &Progress<'_>) -> Result<PriceUpdate, PolicyError> {
-        if progress.arrival.index > 0 {
+        if self.priced || progress.arrival.index > self.first {
             return Ok(PriceUpdate::Keep);
         }
         // At a price that no query is worth nothing is routed.
@@ -149,7 +157,7 @@ impl Doubling {
 
 impl Pricer for Doubling {
     fn before(&mut self, progress: &Progress<'_>) -> Result<PriceUpdate, PolicyError> {
-        let seen = progress.arrival.index;
+        let seen = progress.arrival.index.saturating_sub(self.first);
         let update = if seen >= self.next && self.sample.len() > 0 {
             self.next = 2 * self.next.max(seen / 2 + 1);
             let problem = self.program(progress.cost_ratios)?;
@@ -180,7 +188,7 @@ impl Pricer for Doubling {
 
     fn announce(&mut self, horizon: Horizon) {
         if let Horizon::Arrivals(horizon) = horizon {
-            self.horizon = horizon;
+            self.horizon = horizon.saturating_sub(self.first);
         }
     }
 }

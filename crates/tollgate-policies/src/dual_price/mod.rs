@@ -296,4 +296,6 @@ impl<'a> Scorer<'a> {
 }
 
 #[cfg(test)]
+mod succession_tests;
+#[cfg(test)]
 mod tests;

@@ -153,18 +153,20 @@ impl PriceSource for PrefixPrices {
 
     fn start(&self, setup: &RunSetup<'_>) -> Result<Box<dyn Pricer>, PolicyError> {
         let needs = |what| PolicyError::Needs { policy: self.name(), what };
-        let Horizon::Arrivals(horizon) = setup.horizon else {
+        let Horizon::Arrivals(all) = setup.horizon else {
             return Err(needs("the number of arrivals in advance"));
         };
         if self.prices.as_ref().is_some_and(|prices| prices.len() != setup.budgets.rows().len()) {
             return Err(needs("one given price for each budget"));
         }
+        let first = setup.arrivals();
+        let rest = all.saturating_sub(first) as f64;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a share of a count"
         )]
-        let learn = (self.eps * horizon as f64).ceil() as u64;
+        let learn = first + (self.eps * rest).ceil() as u64;
         Ok(Box::new(PrefixPricer {
             source: self.clone(),
             budgets: setup.budgets.clone(),
@@ -187,7 +189,7 @@ struct Sample {
 struct PrefixPricer {
     source: PrefixPrices,
     budgets: Budgets,
-    /// How many arrivals are learned from.
+    /// The arrival before which all are learned from.
     learn: u64,
     sample: Sample,
     problem: Option<Problem>,

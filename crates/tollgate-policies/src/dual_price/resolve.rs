@@ -119,6 +119,13 @@ impl PriceSource for Resolve {
 }
 
 impl Resolve {
+    /// The arrival that the first solve is due at, or the first after it that there is an
+    /// outlook for.
+    fn first_solve(&self, setup: &RunSetup<'_>) -> u64 {
+        let priced = setup.so_far.is_some_and(|so_far| !so_far.prices.is_empty());
+        if priced && !self.needs_history() { setup.arrivals() + AFRESH } else { 0 }
+    }
+
     pub(super) fn resolver(&self, setup: &RunSetup<'_>) -> Result<Resolver, PolicyError> {
         let ResolveConfig { outlook, window, .. } = self.config;
         Ok(Resolver {
@@ -126,13 +133,18 @@ impl Resolve {
             source: self.clone(),
             budgets: setup.budgets.clone(),
             horizon: setup.horizon,
-            next: Some(0),
+            first: setup.arrivals(),
+            next: Some(self.first_solve(setup)),
             window: None,
             problem: None,
             warm: None,
         })
     }
 }
+
+/// Arrivals between the change of a pool and the next solve, where prices are learned from
+/// arrivals alone: until then those in force stay.
+const AFRESH: u64 = 100;
 
 /// Arrivals that an adaptive schedule waits for at first, where nothing else is known.
 const FIRST: u64 = 10;
@@ -144,6 +156,8 @@ pub(super) struct Resolver {
     budgets: Budgets,
     outlook: Box<dyn Ahead>,
     horizon: Horizon,
+    /// The arrival that this pool of models began with.
+    first: u64,
     /// The arrival that the next solve is due at.
     next: Option<u64>,
     /// The shortest window that was open at the last solve.
@@ -173,7 +187,7 @@ impl Resolver {
         self.next = match config.schedule {
             Schedule::Once => None,
             Schedule::Every => (config.every > 0).then(|| seen + config.every),
-            Schedule::Adaptive => Some(adaptive(seen, rest)),
+            Schedule::Adaptive => Some(adaptive(seen, seen.saturating_sub(self.first), rest)),
         };
         if let Some((now, arrivals)) = window {
             let tenth = after(seen, arrivals / 10.0);
@@ -199,9 +213,10 @@ fn after(seen: u64, arrivals: f64) -> u64 {
     seen + arrivals.max(1)
 }
 
-/// The arrival at which the arrivals have grown by a quarter, or a third of the rest is gone.
-fn adaptive(seen: u64, rest: f64) -> u64 {
-    after(seen, (seen as f64 / 4.0).min(rest / 3.0))
+/// The arrival at which those that are `known` have grown by a quarter, or a third of the rest
+/// is gone.
+fn adaptive(seen: u64, known: u64, rest: f64) -> u64 {
+    after(seen, (known as f64 / 4.0).min(rest / 3.0))
 }
 
 impl Pricer for Resolver {

@@ -127,6 +127,7 @@ impl RouterBuilder<Set<History>, Set<Arc<dyn Fit>>, Set<Arc<dyn Policy>>, Set<Bu
             budgets: &budgets,
             horizon: budget.horizon,
             history: held_out.as_ref(),
+            so_far: None,
             seed,
         };
         let policy = policy.adapt(&setup)?.unwrap_or(policy);

@@ -159,7 +159,7 @@ impl Ahead for RestOutlook {
         progress: &Progress<'_>,
         rest: f64,
     ) -> Result<Option<Problem>, PolicyError> {
-        let mut weights = self.weights(progress.arrival.index as f64, rest);
+        let mut weights = self.weights(self.seen.iter().sum(), rest);
         if let Some(groups) = self.history.groups() {
             for (weight, &group) in weights.iter_mut().zip(groups.iter()) {
                 *weight *= self.shares.of(group);
