@@ -6,7 +6,7 @@
 //! ([`CostRatios::after`](crate::CostRatios::after)) and estimates of the history
 //! ([`EstimateTable::after`](crate::EstimateTable::after)).
 
-use crate::{ModelMask, Models, Row, Scope};
+use crate::{ModelId, ModelMask, Models, Row, Scope};
 
 /// For each model after a change its index before; `None` for a newcomer.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,6 +19,17 @@ impl Turnover {
     pub fn new(before: &Models, after: &Models) -> Self {
         let before = after.iter().map(|model| before.index_of(model.as_str())).collect();
         Self { before }
+    }
+
+    /// The same, with some models to be taken for newcomers although they were there.
+    #[must_use]
+    pub fn renewing(mut self, after: &Models, models: &[ModelId]) -> Self {
+        for model in models {
+            if let Some(index) = after.index_of(model.as_str()) {
+                self.before[index] = None;
+            }
+        }
+        self
     }
 
     /// How many models there are after it.
@@ -82,6 +93,9 @@ mod tests {
     #[test]
     fn values_follow_their_models() {
         assert_eq!(turnover().carry(&[1, 2, 3], &0), [1, 0, 3, 0]);
+        let after = Models::new(["a", "a2", "c", "d"]).unwrap();
+        let renewed = turnover().renewing(&after, &[ModelId::new("c"), ModelId::new("e")]);
+        assert_eq!(renewed.carry(&[1, 2, 3], &0), [1, 0, 0, 0]);
         let mut ratios = CostRatios::new(3);
         (0..1_000).for_each(|_| ratios.observe(2, 1.0, 2.0));
         let after = ratios.after(&turnover());

@@ -41,7 +41,8 @@ mod router;
 mod spec;
 
 pub use router::{
-    Budget, BuildError, Missing, Request, RouteError, Routed, Router, RouterBuilder, Set,
+    Budget, BuildError, ChangeError, Missing, NewModel, Request, RouteError, Routed, Router,
+    RouterBuilder, Set,
 };
 pub use spec::{Spec, SpecError};
 pub use tollgate_core as core;
@@ -53,8 +54,8 @@ pub use tollgate_solvers as solvers;
 /// What most compositions need.
 pub mod prelude {
     pub use tollgate_core::{
-        Budgets, Decision, Estimator, Fit, History, Meter, ModelId, Models, Outcome, PicoUsd,
-        Policy, Row, Scope, Seed, Solver,
+        Budgets, Decision, Estimator, Fit, History, Label, Meter, ModelId, ModelPool, Models,
+        Outcome, PicoUsd, Policy, Prompt, Row, Scope, Seed, Solver,
     };
     pub use tollgate_data::{Split, Table};
     pub use tollgate_estimators::{
@@ -66,5 +67,5 @@ pub mod prelude {
     };
     pub use tollgate_solvers::{CuttingPlane, Simplex};
 
-    pub use crate::{Budget, Request, Routed, Router, presets};
+    pub use crate::{Budget, NewModel, Request, Routed, Router, presets};
 }

@@ -1,42 +1,62 @@
 //! The parts put together: a router that decides, reserves and settles.
 
 mod builder;
+mod changes;
+mod labels;
+mod request;
+mod versions;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+/// The locks of [`versions`], so that a model checker can put its own in their place.
+mod sync {
+    pub(crate) use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+}
 
-use thiserror::Error;
+use std::sync::PoisonError;
+
 use tollgate_core::{
     Arrival, BudgetView, CostRatios, Decision, EstimateError, EstimateTable, Estimates, Estimator,
-    Explanation, Feedback, FitError, History, Horizon, Ledger, Models, MoneyError, Outcome,
-    PicoUsd, Policy, PolicyError, PriceUpdate, Pricer, Prices, Progress, Query, Ranking,
-    Reservation, Scratch, Seed, Settlement,
+    Explanation, Feedback, Horizon, Ledger, Models, MoneyError, Outcome, Policy, PolicyError,
+    PriceUpdate, Pricer, Prices, Progress, Query, Ranking, Reservation, Scratch, Seed, Settlement,
 };
 use tracing::debug_span;
 
-pub use builder::{Budget, BuildError, Missing, RouterBuilder, Set};
+use self::changes::Past;
+use self::labels::Scored;
+use self::sync::{Arc, Mutex, MutexGuard};
+use self::versions::{InForce, Versions};
 
-/// Standard errors above the expected cost that are reserved where a request brings
-/// no bound of its own.
-const RESERVED_ERRORS: f64 = 3.0;
+pub use self::builder::{Budget, BuildError, Missing, RouterBuilder, Set};
+pub use self::changes::{ChangeError, NewModel};
+pub use self::request::{Request, RouteError, Routed};
 
 /// Decides which model answers each prompt, and never overspends a budget.
 ///
 /// Made by [`Router::builder`]. Shared between threads by reference; decisions that
-/// need the prices in force wait for each other, estimates do not.
+/// need the prices in force wait for each other, estimates do not. Models may come and go
+/// meanwhile: see [`add_model`](Self::add_model).
 #[derive(Debug)]
 pub struct Router {
-    models: Models,
-    /// The snapshot in force: held for no longer than it takes to point at it.
-    estimator: RwLock<Arc<dyn Estimator>>,
-    policy: Arc<dyn Policy>,
-    ledger: Ledger,
+    versions: Versions<Version, Run>,
     seed: Seed,
     declines: bool,
-    /// The ratios of a router that does not correct.
-    as_expected: Arc<CostRatios>,
-    run: Mutex<Run>,
+    /// What the next version is made from; for whoever changes something.
+    past: Mutex<Past>,
+    /// Scores of answers that no version has learned from yet.
+    scored: Mutex<Scored>,
     /// Buffers that no request is using right now.
     buffers: Mutex<Vec<Buffers>>,
+}
+
+/// What requests are decided by; never changes, but another takes its place.
+#[derive(Clone, Debug)]
+struct Version {
+    models: Models,
+    estimator: Arc<dyn Estimator>,
+    /// Adapted to the run.
+    policy: Arc<dyn Policy>,
+    ledger: Ledger,
+    /// The ratios of a router that does not correct.
+    as_expected: Arc<CostRatios>,
 }
 
 /// What one request writes to.
@@ -46,16 +66,13 @@ struct Buffers {
     estimates: EstimateTable,
 }
 
-/// What one request is decided by.
-struct Snapshot<'a> {
-    estimator: &'a Arc<dyn Estimator>,
-    ratios: &'a Arc<CostRatios>,
-}
-
-/// What changes from arrival to arrival.
+/// What changes from arrival to arrival; everything in it is about one pool of models.
 #[derive(Debug)]
 struct Run {
     arrivals: u64,
+    /// The time of the latest arrival.
+    time: f64,
+    horizon: Horizon,
     /// Shared with the decisions that were made by them.
     prices: Arc<Prices>,
     /// As well.
@@ -68,89 +85,13 @@ struct Run {
     cheapest: Vec<(f64, usize)>,
 }
 
-/// One prompt to be routed.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    embedding: &'a [f32],
-    time: f64,
-    group: u32,
-    bounds: Option<&'a [f64]>,
-}
-
-impl<'a> Request<'a> {
-    /// A prompt by its embedding, of the history's dimension.
-    pub fn new(embedding: &'a [f32]) -> Self {
-        Self { embedding, time: 0.0, group: 0, bounds: None }
-    }
-
-    /// When it came in, in seconds since the start of the run, never before an earlier one.
-    /// Default 0, which is all that a router without deadlines and windows needs.
-    #[must_use]
-    pub fn at(mut self, seconds: f64) -> Self {
-        self.time = seconds;
-        self
-    }
-
-    /// The query group (a tenant) it belongs to. Default 0.
-    #[must_use]
-    pub fn group(mut self, group: u32) -> Self {
-        self.group = group;
-        self
-    }
-
-    /// An upper bound of the cost on each model, in USD (maximum tokens times price),
-    /// shape `(n_models,)`: what is reserved, so that the real cost cannot pass it.
-    /// Default: the expected cost and three standard errors.
-    #[must_use]
-    pub fn bounds(mut self, bounds: &'a [f64]) -> Self {
-        self.bounds = Some(bounds);
-        self
-    }
-}
-
-/// A decision, with the money that is held for it.
-#[derive(Debug)]
-pub struct Routed {
-    /// What was decided; [`Router::explain`] says why.
-    pub decision: Decision,
-    /// What is held for the chosen model; `None` when nothing was chosen. Dropping it
-    /// gives the money back.
-    pub reservation: Option<Reservation>,
-    /// What was in force.
-    prices: Arc<Prices>,
-    ratios: Arc<CostRatios>,
-    estimator: Arc<dyn Estimator>,
-}
-
-/// A request that could not be decided.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum RouteError {
-    /// An embedding that the estimator refuses.
-    #[error(transparent)]
-    Estimate(#[from] EstimateError),
-    /// A price problem that broke down.
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
-    /// A bound or a real cost that is not an amount of money.
-    #[error(transparent)]
-    Money(#[from] MoneyError),
-    /// A group that the budgets do not know.
-    #[error("query group {group} is unknown, the budgets have {n_groups}")]
-    Group {
-        /// The group.
-        group: u32,
-        /// How many there are.
-        n_groups: usize,
-    },
-    /// Bounds that do not fit the models.
-    #[error("{got} cost bounds for {n_models} models")]
-    Bounds {
-        /// How many bounds.
-        got: usize,
-        /// How many models.
-        n_models: usize,
-    },
+/// A request with what has been read and estimated for it.
+struct Asked<'a> {
+    request: &'a Request<'a>,
+    version: &'a InForce<Version>,
+    /// By what the costs of `estimates` have been multiplied; `None` for all ones.
+    ratios: Option<&'a Arc<CostRatios>>,
+    estimates: Estimates<'a>,
 }
 
 impl Router {
@@ -170,37 +111,24 @@ impl Router {
         RouterBuilder::new()
     }
 
-    /// The models, in the order of their indices.
-    pub fn models(&self) -> &Models {
-        &self.models
+    /// The models in force, in the order of their indices.
+    pub fn models(&self) -> Models {
+        self.versions.read().models.clone()
     }
 
-    /// The accounts.
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
+    /// The accounts of the budgets in force.
+    pub fn ledger(&self) -> Ledger {
+        self.versions.read().ledger.clone()
     }
 
     /// The estimator's snapshot in force.
     pub fn estimator(&self) -> Arc<dyn Estimator> {
-        Arc::clone(&self.estimator.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Makes the estimator's next version from a history that begins with the one this
-    /// router was built on, or learned from last. Requests go on by the version before
-    /// until it is done; those that have begun end by the version that they began with.
-    /// Of two calls at a time the later to end is in force. Prices stay as they are.
-    ///
-    /// # Errors
-    /// As [`Estimator::grow`]; the version in force then stays.
-    pub fn learn(&self, history: &History) -> Result<(), FitError> {
-        let next = Arc::from(self.estimator().grow(history)?);
-        *self.estimator.write().unwrap_or_else(PoisonError::into_inner) = next;
-        Ok(())
+        Arc::clone(&self.versions.read().estimator)
     }
 
     /// The prices in force, one a budget; empty while there are none.
     pub fn prices(&self) -> Vec<f64> {
-        lock(&self.run).prices.rows().to_vec()
+        self.versions.with_any_state(|run| run.prices.rows().to_vec())
     }
 
     /// Decides one prompt and holds the money for it.
@@ -208,17 +136,33 @@ impl Router {
     /// When prices are due they are solved for first, in this call. Unless declining is
     /// allowed, a prompt that the policy names no affordable model for goes to the
     /// cheapest model that is. Allocates nothing once its buffers have grown, except
-    /// where prices are solved for.
+    /// where prices are solved for. Where the pool of models changes between the estimate and
+    /// the decision the prompt is estimated again, so a decision is always by one pool.
     ///
     /// # Errors
     /// [`RouteError`] names what is wrong with the request. Declining, or having
     /// nothing affordable, is an [`Outcome`].
     pub fn route(&self, request: &Request<'_>) -> Result<Routed, RouteError> {
-        let estimator = self.estimator();
-        let ratios = self.policy.corrects_costs().then(|| Arc::clone(&lock(&self.run).ratios));
-        self.with_estimates(request, &*estimator, ratios.as_deref(), |estimates| {
-            self.decide(request, &estimator, ratios.as_ref(), estimates)
-        })
+        loop {
+            let version = self.versions.read();
+            let ratios = if version.policy.corrects_costs() {
+                let ratios = self.versions.with_state(&version, |run| Arc::clone(&run.ratios));
+                let Some(ratios) = ratios else { continue };
+                Some(ratios)
+            } else {
+                None
+            };
+            let routed =
+                self.with_estimates(request, &version, ratios.as_deref(), |estimates| {
+                    let (version, ratios) = (&version, ratios.as_ref());
+                    let asked = Asked { request, version, ratios, estimates };
+                    let decided = self.versions.with_state(version, |run| self.decide(&asked, run));
+                    decided.transpose()
+                })?;
+            if let Some(routed) = routed {
+                return Ok(routed);
+            }
+        }
     }
 
     /// Why a prompt went where it did, as a tree of terms that adds up to the score.
@@ -243,15 +187,56 @@ impl Router {
                 return Ok(Explanation::leaf("nothing worth trying is affordable", 0.0));
             }
         };
-        let ratios = Some(&*routed.ratios);
-        self.with_estimates(request, &*routed.estimator, ratios, |estimates| {
+        let version = &routed.version;
+        self.with_estimates(request, version, Some(&*routed.ratios), |estimates| {
             if by_need {
                 let why = "must be served: the cheapest that is affordable, USD held";
-                return Ok(Explanation::leaf(why, bound(request, &estimates, model)));
+                let held = request.bound(&version.models, &estimates, model);
+                return Ok(Explanation::leaf(why, held));
             }
             let arrival = self.arrival(request, arrival, estimates);
-            Ok(self.policy.explain(&arrival, &routed.prices, model))
+            Ok(version.policy.explain(&arrival, &routed.prices, model))
         })
+    }
+
+    /// Replaces what was held by what the answer really cost, in USD.
+    ///
+    /// # Errors
+    /// [`MoneyError`] when `cost` is not an amount of money; the reservation is then
+    /// released.
+    pub fn settle(&self, reservation: Reservation, cost: f64) -> Result<Settlement, MoneyError> {
+        let real = reservation.amounts(cost)?;
+        let (model, estimated) = (reservation.model(), reservation.estimate());
+        let version = self.versions.read();
+        // An answer that was reserved before the pool changed settles all the same; its model's
+        // index may be another's by now, and it teaches nothing.
+        if reservation.is_of(&version.ledger) {
+            self.versions.with_state(&version, |run| {
+                Arc::make_mut(&mut run.ratios).observe(model, estimated, cost);
+            });
+        }
+        Ok(reservation.settle(real))
+    }
+
+    /// Tells the price source what a decision came to: late, out of order, or never.
+    /// `feedback` speaks of the models that are in force.
+    pub fn observe(&self, feedback: &Feedback) {
+        self.versions.with_any_state(|run| {
+            if let Some(pricer) = &mut run.pricer {
+                pricer.observe(feedback);
+            }
+        });
+    }
+
+    /// Tells the price source that the budgets have to last for longer, or shorter, than was
+    /// said when the router was built.
+    pub fn announce(&self, horizon: Horizon) {
+        self.versions.with_any_state(|run| {
+            run.horizon = horizon;
+            if let Some(pricer) = &mut run.pricer {
+                pricer.announce(horizon);
+            }
+        });
     }
 
     /// Checks a request and estimates it, with its costs corrected where there is something
@@ -259,18 +244,17 @@ impl Router {
     fn with_estimates<T>(
         &self,
         request: &Request<'_>,
-        estimator: &dyn Estimator,
+        version: &Version,
         ratios: Option<&CostRatios>,
         work: impl FnOnce(Estimates<'_>) -> Result<T, RouteError>,
     ) -> Result<T, RouteError> {
-        let n_models = self.models().len();
-        self.check(request, n_models)?;
-        let mut buffers = self.take_buffers(n_models);
+        request.check(version.ledger.budgets().n_groups())?;
+        let mut buffers = self.take_buffers(version.models.len());
         let Buffers { scratch, estimates } = &mut buffers;
         let query = Query { embedding: request.embedding };
         let answer = estimates
             .fill(|mut out| {
-                estimator.estimate_into(query, scratch, out.reborrow())?;
+                version.estimator.estimate_into(query, scratch, out.reborrow())?;
                 if let Some(ratios) = ratios {
                     ratios.correct(&mut out);
                 }
@@ -292,158 +276,104 @@ impl Router {
         Arrival { index, time, group, estimates, must_serve, seed: self.seed }
     }
 
-    fn decide(
-        &self,
-        request: &Request<'_>,
-        estimator: &Arc<dyn Estimator>,
-        ratios: Option<&Arc<CostRatios>>,
-        estimates: Estimates<'_>,
-    ) -> Result<Routed, RouteError> {
-        let mut guard = lock(&self.run);
-        let run = &mut *guard;
-        let arrival = self.arrival(request, run.arrivals, estimates);
+    fn decide(&self, asked: &Asked<'_>, run: &mut Run) -> Result<Routed, RouteError> {
+        let Version { policy, ledger, as_expected, .. } = &**asked.version;
+        let arrival = self.arrival(asked.request, run.arrivals, asked.estimates);
         run.arrivals += 1;
-        self.ledger.advance(arrival.time);
-        self.ledger.remaining_into(&mut run.remaining, &mut run.remaining_estimated);
+        run.time = arrival.time;
+        ledger.advance(arrival.time);
+        ledger.remaining_into(&mut run.remaining, &mut run.remaining_estimated);
         let view = BudgetView {
-            budgets: self.ledger.budgets(),
+            budgets: ledger.budgets(),
             remaining: &run.remaining,
             remaining_estimated: &run.remaining_estimated,
         };
         // Whoever does not correct is told so: all ones.
-        let ratios = Arc::clone(ratios.unwrap_or(&self.as_expected));
+        let ratios = asked.ratios.unwrap_or(as_expected);
         let cost_ratios = ratios.ratios();
         let progress = Progress { arrival: &arrival, budgets: &view, cost_ratios };
         reprice(&mut run.pricer, &mut run.prices, &progress)?;
-        self.policy.rank(&arrival, &run.prices, &view, &mut run.ranking)?;
-        self.commit(request, &Snapshot { estimator, ratios: &ratios }, &arrival, run)
-    }
-
-    /// Replaces what was held by what the answer really cost, in USD.
-    ///
-    /// # Errors
-    /// [`MoneyError`] when `cost` is not an amount of money; the reservation is then
-    /// released.
-    pub fn settle(&self, reservation: Reservation, cost: f64) -> Result<Settlement, MoneyError> {
-        let model = reservation.model();
-        let real = self.ledger.amounts(model, cost)?;
-        let estimated = reservation.estimate();
-        Arc::make_mut(&mut lock(&self.run).ratios).observe(model, estimated, cost);
-        Ok(reservation.settle(real))
-    }
-
-    /// Tells the price source what a decision came to: late, out of order, or never.
-    pub fn observe(&self, feedback: &Feedback) {
-        if let Some(pricer) = &mut lock(&self.run).pricer {
-            pricer.observe(feedback);
-        }
-    }
-
-    /// Tells the price source that the budgets have to last for longer, or shorter, than was
-    /// said when the router was built.
-    pub fn announce(&self, horizon: Horizon) {
-        if let Some(pricer) = &mut lock(&self.run).pricer {
-            pricer.announce(horizon);
-        }
-    }
-
-    /// Reserves moving down the ranking.
-    fn commit(
-        &self,
-        request: &Request<'_>,
-        snapshot: &Snapshot<'_>,
-        arrival: &Arrival<'_>,
-        run: &mut Run,
-    ) -> Result<Routed, RouteError> {
-        let routed = |outcome, score, by_need, reservation| {
-            let decision = Decision { arrival: arrival.index, outcome, score, by_need };
-            let (estimator, ratios) = (Arc::clone(snapshot.estimator), Arc::clone(snapshot.ratios));
-            Routed { decision, reservation, prices: Arc::clone(&run.prices), ratios, estimator }
-        };
-        for entry in run.ranking.entries() {
-            let bound = bound(request, &arrival.estimates, entry.model);
-            if let Some(held) = self.hold(arrival, snapshot.ratios, entry.model, bound)? {
-                return Ok(routed(Outcome::Served(entry.model), entry.score, false, Some(held)));
-            }
-        }
-        if arrival.must_serve {
-            // Whatever the policy thinks of the others, money is left for one of them.
-            cheapest_first(request, &arrival.estimates, &mut run.cheapest);
-            for &(bound, model) in &run.cheapest {
-                if let Some(held) = self.hold(arrival, snapshot.ratios, model, bound)? {
-                    return Ok(routed(Outcome::Served(model), 0.0, true, Some(held)));
-                }
-            }
-        }
-        let unaffordable = run.ranking.is_unaffordable() || run.ranking.best().is_some();
-        let outcome = if unaffordable { Outcome::Unaffordable } else { Outcome::Declined };
-        Ok(routed(outcome, 0.0, false, None))
-    }
-
-    /// Reserves `bound` USD and books the estimate; `None` where it is not affordable.
-    fn hold(
-        &self,
-        arrival: &Arrival<'_>,
-        ratios: &CostRatios,
-        model: usize,
-        bound: f64,
-    ) -> Result<Option<Reservation>, MoneyError> {
-        let bound = self.ledger.amounts(model, bound)?;
-        let expected = arrival.estimates.cost[model];
-        let estimate = self.ledger.amounts(model, expected)?;
-        let reservation = self.ledger.reserve(arrival.group, model, bound);
-        // The ratios learn from what the estimator said.
-        let said = expected / ratios.ratios()[model];
-        let reservation = reservation.map(|held| held.expecting(said));
-        if reservation.is_some() {
-            self.ledger.expect(arrival.group, model, estimate);
-        }
-        Ok(reservation)
-    }
-
-    fn check(&self, request: &Request<'_>, n_models: usize) -> Result<(), RouteError> {
-        let n_groups = self.ledger.budgets().n_groups();
-        if request.group as usize >= n_groups {
-            return Err(RouteError::Group { group: request.group, n_groups });
-        }
-        let Some(bounds) = request.bounds else { return Ok(()) };
-        if bounds.len() != n_models {
-            return Err(RouteError::Bounds { got: bounds.len(), n_models });
-        }
-        bounds.iter().try_for_each(|&bound| PicoUsd::from_usd(bound).map(drop))?;
-        Ok(())
+        policy.rank(&arrival, &run.prices, &view, &mut run.ranking)?;
+        commit(asked, ratios, &arrival, run)
     }
 
     fn take_buffers(&self, n_models: usize) -> Buffers {
-        lock(&self.buffers).pop().unwrap_or_else(|| Buffers {
-            scratch: Scratch::default(),
-            estimates: EstimateTable::zeros(1, n_models),
+        let buffers = lock(&self.buffers).pop();
+        // Those of another pool are let go.
+        buffers.filter(|buffers| buffers.estimates.n_models() == n_models).unwrap_or_else(|| {
+            let estimates = EstimateTable::zeros(1, n_models);
+            Buffers { scratch: Scratch::default(), estimates }
         })
     }
 }
 
-/// A poisoned lock still holds valid state: prices are replaced whole, and buffers hold
-/// no answers.
+/// Reserves moving down the ranking.
+fn commit(
+    asked: &Asked<'_>,
+    ratios: &Arc<CostRatios>,
+    arrival: &Arrival<'_>,
+    run: &mut Run,
+) -> Result<Routed, RouteError> {
+    let Asked { request, version, .. } = asked;
+    let routed = |outcome, score, by_need, reservation| Routed {
+        decision: Decision { arrival: arrival.index, outcome, score, by_need },
+        reservation,
+        prices: Arc::clone(&run.prices),
+        ratios: Arc::clone(ratios),
+        version: InForce::clone(version),
+    };
+    for entry in run.ranking.entries() {
+        let bound = request.bound(&version.models, &arrival.estimates, entry.model);
+        if let Some(held) = hold(&version.ledger, arrival, ratios, entry.model, bound)? {
+            return Ok(routed(Outcome::Served(entry.model), entry.score, false, Some(held)));
+        }
+    }
+    if arrival.must_serve {
+        // Whatever the policy thinks of the others, money is left for one of them.
+        cheapest_first(asked, &mut run.cheapest);
+        for &(bound, model) in &run.cheapest {
+            if let Some(held) = hold(&version.ledger, arrival, ratios, model, bound)? {
+                return Ok(routed(Outcome::Served(model), 0.0, true, Some(held)));
+            }
+        }
+    }
+    let unaffordable = run.ranking.is_unaffordable() || run.ranking.best().is_some();
+    let outcome = if unaffordable { Outcome::Unaffordable } else { Outcome::Declined };
+    Ok(routed(outcome, 0.0, false, None))
+}
+
+/// Reserves `bound` USD and books the estimate; `None` where it is not affordable.
+fn hold(
+    ledger: &Ledger,
+    arrival: &Arrival<'_>,
+    ratios: &CostRatios,
+    model: usize,
+    bound: f64,
+) -> Result<Option<Reservation>, MoneyError> {
+    let bound = ledger.amounts(model, bound)?;
+    let expected = arrival.estimates.cost[model];
+    let estimate = ledger.amounts(model, expected)?;
+    let reservation = ledger.reserve(arrival.group, model, bound);
+    // The ratios learn from what the estimator said.
+    let said = expected / ratios.ratios()[model];
+    let reservation = reservation.map(|held| held.expecting(said));
+    if reservation.is_some() {
+        ledger.expect(arrival.group, model, estimate);
+    }
+    Ok(reservation)
+}
+
+/// A poisoned lock still holds valid state: it is replaced whole, and buffers hold no answers.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is reserved for one answer, in USD.
-fn bound(request: &Request<'_>, estimates: &Estimates<'_>, model: usize) -> f64 {
-    let Some(bounds) = request.bounds else {
-        return estimates.cost[model] + RESERVED_ERRORS * estimates.cost_se[model];
-    };
-    bounds[model]
-}
-
 /// All models by what would be reserved, ties by name.
-fn cheapest_first(
-    request: &Request<'_>,
-    estimates: &Estimates<'_>,
-    models: &mut Vec<(f64, usize)>,
-) {
+fn cheapest_first(asked: &Asked<'_>, models: &mut Vec<(f64, usize)>) {
+    let Asked { request, version, estimates, .. } = asked;
+    let bound = |model| request.bound(&version.models, estimates, model);
     models.clear();
-    models.extend((0..estimates.cost.len()).map(|model| (bound(request, estimates, model), model)));
+    models.extend((0..estimates.cost.len()).map(|model| (bound(model), model)));
     models.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
 }
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tollgate_core::{Policy, Solver};
 use tollgate_policies::{
-    BatchSplitConfig, DescentConfig, ExpThresholdConfig, FixedConfig, Greedy, GreedyBy, Outlook,
-    PrefixPricesConfig, Random, ResolveConfig, RoundRobin, Schedule, ThresholdConfig,
+    BatchSplitConfig, DescentConfig, ExpThresholdConfig, ExploringConfig, FixedConfig, Greedy,
+    GreedyBy, Outlook, PrefixPricesConfig, Random, ResolveConfig, RoundRobin, Schedule,
+    ThresholdConfig,
 };
 
 use super::{NoParams, POLICY, refuse};
@@ -251,6 +252,19 @@ pub const POLICIES: &[Preset] = &[
         estimator: EstimatorSlot::Default(AUTO),
         uses_solver: true,
         make: |spec, solver| resolve(spec, Outlook::Both, Schedule::Every, solver),
+    },
+    Preset {
+        name: "explore",
+        summary: "tollgate, with a share of the traffic for the model known the least",
+        estimator: EstimatorSlot::Default(AUTO),
+        uses_solver: true,
+        make: |spec, solver| {
+            let config: ExploringConfig = spec.config(POLICY)?;
+            let tollgate = presets::tollgate_with(ResolveConfig::default(), Arc::clone(solver));
+            let tollgate = Arc::new(tollgate.map_err(|e| refuse(POLICY, spec, &e))?);
+            let policy = config.build(tollgate);
+            Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, &e))?))
+        },
     },
     Preset {
         name: "tollgate",

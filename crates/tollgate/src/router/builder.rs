@@ -1,6 +1,6 @@
 //! The typed builder: a missing part does not compile.
 
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 
 use thiserror::Error;
 use tollgate_core::{
@@ -10,7 +10,10 @@ use tollgate_core::{
 use tollgate_policies::BudgetSplit;
 use tracing::debug_span;
 
-use super::{Router, Run};
+use super::changes::{Past, Priced};
+use super::labels::Scored;
+use super::versions::Versions;
+use super::{Router, Run, Version};
 
 /// A part that has not been given yet.
 #[derive(Clone, Copy, Debug)]
@@ -130,26 +133,37 @@ impl RouterBuilder<Set<History>, Set<Arc<dyn Fit>>, Set<Arc<dyn Policy>>, Set<Bu
             so_far: None,
             seed,
         };
-        let policy = policy.adapt(&setup)?.unwrap_or(policy);
-        let pricer = policy.pricer(&setup)?;
-        Ok(Router {
+        let adapted = policy.adapt(&setup)?.unwrap_or_else(|| Arc::clone(&policy));
+        let pricer = adapted.pricer(&setup)?;
+        let run = Run {
+            arrivals: 0,
+            time: 0.0,
+            horizon: budget.horizon,
+            prices: Arc::new(Prices::unset()),
+            ratios: Arc::new(CostRatios::new(models.len())),
+            pricer,
+            ranking: Ranking::default(),
+            remaining: Vec::new(),
+            remaining_estimated: Vec::new(),
+            cheapest: Vec::with_capacity(models.len()),
+        };
+        let version = Version {
             models: models.clone(),
-            estimator: RwLock::new(Arc::from(fitted)),
-            policy,
+            estimator: Arc::from(fitted),
+            policy: adapted,
             ledger: Ledger::open(budgets)?,
+            as_expected: Arc::new(CostRatios::new(models.len())),
+        };
+        let priced = held_out.map(|estimates| {
+            let (embeddings, dim) = (Arc::clone(history.embeddings()), history.dim());
+            Priced { embeddings, dim, estimates }
+        });
+        Ok(Router {
+            versions: Versions::new(version, run),
             seed,
             declines,
-            as_expected: Arc::new(CostRatios::new(models.len())),
-            run: Mutex::new(Run {
-                arrivals: 0,
-                prices: Arc::new(Prices::unset()),
-                ratios: Arc::new(CostRatios::new(models.len())),
-                pricer,
-                ranking: Ranking::default(),
-                remaining: Vec::new(),
-                remaining_estimated: Vec::new(),
-                cheapest: Vec::with_capacity(models.len()),
-            }),
+            past: Mutex::new(Past { policy, history: priced }),
+            scored: Mutex::new(Scored::of(&history)),
             buffers: Mutex::new(Vec::new()),
         })
     }

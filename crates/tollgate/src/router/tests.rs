@@ -1,6 +1,8 @@
 use std::thread;
 
-use tollgate_core::{Budgets, EstimatesMut, Fit, FitError, History, Meter, Models, Row, Scope};
+use tollgate_core::{
+    Budgets, EstimatesMut, Fit, FitError, History, Meter, Models, PicoUsd, Row, Scope,
+};
 use tollgate_estimators::KnnConfig;
 use tollgate_policies::{
     BudgetSplit, DualPrice, Greedy, GreedyBy, Guard, Outlook, Random, ResolveConfig,
@@ -139,8 +141,8 @@ fn dropping_a_decision_gives_the_money_back() {
 #[test]
 fn bounds_are_what_is_held() {
     let router = greedy(cents(10.0, 3.0));
-    let bounds = [0.07, 0.01];
-    let routed = router.route(&Request::new(&FAR).bounds(&bounds)).unwrap();
+    let (models, bounds) = (router.models(), [0.07, 0.01]);
+    let routed = router.route(&Request::new(&FAR).bounds(&models, &bounds)).unwrap();
     assert_eq!(books(&router), [(3, 7), (3, 0)]);
     // Breaking the bound: 10 cents are spent, one is overrun and said to be.
     let settlement = router.settle(routed.reservation.unwrap(), 0.11).unwrap();
@@ -210,7 +212,8 @@ fn declining_is_opt_in() {
     let builder = Router::builder().history(history()).estimator(Knows);
     let pooled = Budget::pooled(0.01).horizon(2);
     let declines = builder.policy(policy()).budget(pooled).allow_declining().build().unwrap();
-    let routed = declines.route(&Request::new(&FAR).bounds(&[0.01, 0.01])).unwrap();
+    let routed =
+        declines.route(&Request::new(&FAR).bounds(&declines.models(), &[0.01, 0.01])).unwrap();
     assert!(routed.reservation.is_none(), "{:?}", routed.decision);
     assert!(matches!(outcome(&declines, &NEAR), Outcome::Served(SMALL)));
 }
@@ -258,7 +261,8 @@ fn a_decision_is_explained_by_its_own_prices() {
         price per query = 0
     ");
     // A request that does not fit the models is refused, as it would be by `route`.
-    let refused = router.explain(&Request::new(&NEAR).bounds(&[0.1]), &first).unwrap_err();
+    let refused =
+        router.explain(&Request::new(&NEAR).bounds(first.models(), &[0.1]), &first).unwrap_err();
     insta::assert_snapshot!(refused, @"1 cost bounds for 2 models");
 }
 
@@ -329,12 +333,13 @@ fn tenants_have_budgets_of_their_own() {
 #[test]
 fn refused_requests() {
     let router = greedy(cents(10.0, 3.0));
+    let models = router.models();
     let refused = |request: Request<'_>| router.route(&request).unwrap_err().to_string();
     insta::assert_snapshot!(refused(Request::new(&NEAR).group(1)), @"query group 1 is unknown, the budgets have 1");
-    insta::assert_snapshot!(refused(Request::new(&NEAR).bounds(&[0.1])), @"1 cost bounds for 2 models");
+    insta::assert_snapshot!(refused(Request::new(&NEAR).bounds(&models, &[0.1])), @"1 cost bounds for 2 models");
     // Of the model that would not be picked, too.
-    insta::assert_snapshot!(refused(Request::new(&NEAR).bounds(&[0.04, f64::NAN])), @"an amount of money must be in [0, 18.4 million] USD, got NaN");
-    insta::assert_snapshot!(refused(Request::new(&NEAR).bounds(&[-0.04, 0.01])), @"an amount of money must be in [0, 18.4 million] USD, got -0.04");
+    insta::assert_snapshot!(refused(Request::new(&NEAR).bounds(&models, &[0.04, f64::NAN])), @"an amount of money must be in [0, 18.4 million] USD, got NaN");
+    insta::assert_snapshot!(refused(Request::new(&NEAR).bounds(&models, &[-0.04, 0.01])), @"an amount of money must be in [0, 18.4 million] USD, got -0.04");
     insta::assert_snapshot!(refused(Request::new(&[1.0])), @"the embedding has 1 dimensions, the history 2");
     insta::assert_snapshot!(refused(Request::new(&[f32::NAN, 0.0])), @"the embedding has a value that is not finite at dimension 0: NaN");
     let routed = router.route(&Request::new(&NEAR)).unwrap();
