@@ -18,6 +18,8 @@ mod interchange;
 #[cfg(test)]
 mod invariance;
 #[cfg(test)]
+mod pool;
+#[cfg(test)]
 #[cfg(feature = "real-streams")]
 mod real_streams;
 #[cfg(test)]

@@ -6,9 +6,9 @@ use tollgate::core::{Fit, History, Outcome, Policy};
 use tollgate::data::Table;
 use tollgate::estimators::{Auto, Eagle, KnnConfig, TrainedConfig};
 use tollgate::policies::{
-    BatchSplitConfig, DescentConfig, DualPrice, ExpThresholdConfig, FixedConfig, GeometricConfig,
-    Greedy, GreedyBy, Outlook, PrefixPricesConfig, Random, ResolveConfig, RoundRobin, Schedule,
-    ThresholdConfig,
+    BatchSplitConfig, DescentConfig, DualPrice, ExpThresholdConfig, ExploringConfig, FixedConfig,
+    GeometricConfig, Greedy, GreedyBy, Outlook, PrefixPricesConfig, Random, ResolveConfig,
+    RoundRobin, Schedule, ThresholdConfig,
 };
 use tollgate::registry::{self, POLICIES};
 use tollgate::{Budget, Missing, Request, Router, RouterBuilder, Set, presets};
@@ -60,6 +60,11 @@ fn from_its_parts(name: &str) -> Half {
         "history" => resolving(name, Outlook::History, Schedule::Once),
         "history-resolve" => resolving(name, Outlook::History, Schedule::Every),
         "window-resolve" => resolving(name, Outlook::Both, Schedule::Every),
+        "explore" => {
+            let ours = Arc::new(presets::tollgate());
+            let policy = ExploringConfig::default().build(ours).unwrap();
+            Router::builder().estimator(Auto::default()).policy(policy)
+        }
         "tollgate" => {
             let ours: DualPrice = presets::tollgate();
             Router::builder().estimator(Auto::default()).policy(ours)

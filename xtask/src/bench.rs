@@ -4,6 +4,7 @@ mod decide;
 mod index;
 mod memory;
 mod points;
+mod pool;
 mod route;
 mod solve;
 
@@ -34,6 +35,8 @@ enum What {
     },
     /// Whole decisions on one thread: an embedding comes in, a reservation goes out.
     Route(route::RouteOptions),
+    /// Two threads route while a model comes and goes.
+    Pool(pool::PoolOptions),
     /// Every index of neighbors: build, query, recall and memory.
     Index(index::IndexOptions),
     /// Every solver: time to a gap, cold and warm, and how it grows; or the default one
@@ -50,6 +53,11 @@ impl BenchOptions {
     /// Whole decisions, against what is promised and some slack.
     pub(crate) fn route() -> Self {
         Self { what: What::Route(route::RouteOptions::quick()) }
+    }
+
+    /// A pool that changes under traffic, against what is promised.
+    pub(crate) fn pool() -> Self {
+        Self { what: What::Pool(pool::PoolOptions::quick()) }
     }
 
     /// The indexes on small sets, beside hnswlib and faiss where those can be had.
@@ -70,6 +78,7 @@ pub(crate) fn run(options: &BenchOptions) -> Result<()> {
             decide::run(decide::Bars { small: *at_least, large: *at_least_large })
         }
         What::Route(options) => route::run(options),
+        What::Pool(options) => pool::run(options),
         What::Index(options) => index::run(options),
         What::Solve(options) => solve::run(options),
     }

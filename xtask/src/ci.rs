@@ -37,6 +37,7 @@ pub(crate) fn run(options: &CiOptions) -> Result<()> {
     theory::run(&theory::TheoryOptions::reduced())?;
     bench::run(&bench::BenchOptions::decide())?;
     bench::run(&bench::BenchOptions::route())?;
+    bench::run(&bench::BenchOptions::pool())?;
     // The rows of our own are measured whether or not there is something to compare with.
     let compare = book::install(&["numpy", "faiss-cpu", "hnswlib"]);
     if let Err(error) = &compare {

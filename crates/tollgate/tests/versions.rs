@@ -1,13 +1,10 @@
 //! The exchange of versions under a model checker, which runs every interleaving of a few
 //! threads: the same source as the router's, with the checker's locks.
 
-#![allow(missing_docs, reason = "a test")]
-
 mod sync {
     pub(crate) use loom::sync::{Arc, Mutex, MutexGuard, RwLock};
 }
 
-#[allow(unreachable_pub, dead_code, reason = "compiled for its locks; not all of it is driven")]
 #[path = "../src/router/versions.rs"]
 mod versions;
 
@@ -65,7 +62,9 @@ fn route_while_a_model_comes(readers: usize) {
         })
         .collect();
     add(&pools, "a");
-    routing.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in routing {
+        thread.join().expect("no thread panics");
+    }
     assert_eq!(picked(&pools), readers);
     assert_eq!(*pools.read(), ["a", "b"]);
 }

@@ -156,10 +156,10 @@ fn show(spec: &Spec, times: &Times) -> String {
 }
 
 /// A history with labels, and prompts like it.
-struct World {
-    history: History,
+pub(super) struct World {
+    pub(super) history: History,
     /// Row-major `(n_queries, DIM)`.
-    queries: Vec<f32>,
+    pub(super) queries: Vec<f32>,
     n_queries: usize,
     /// What the cheapest model costs on an average prompt, in USD.
     cheapest: f64,
@@ -167,7 +167,7 @@ struct World {
 
 impl World {
     /// Better models are dearer; each has clusters that it is good at.
-    fn new(n_rows: usize, n_queries: usize) -> Result<Self> {
+    pub(super) fn new(n_rows: usize, n_queries: usize) -> Result<Self> {
         let Clusters { mut embeddings, labels } = Clusters::draw(n_rows + n_queries);
         let queries = embeddings.split_off(n_rows * DIM);
         let bent = |cluster: usize, model: usize| {

@@ -49,6 +49,7 @@ fn every_preset_composes_by_name() {
     history | history | auto | auto
     history-resolve | history-resolve | auto | auto
     window-resolve | window-resolve | auto | auto
+    explore | explore(tollgate) | auto | auto
     tollgate | tollgate | auto | auto
     ");
 }

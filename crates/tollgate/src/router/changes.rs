@@ -258,7 +258,7 @@ impl Router {
         history: Option<&Priced>,
         stand: &Stand,
         prices: &[f64],
-    ) -> Result<(Arc<dyn Policy>, Option<Box<dyn Pricer>>), PolicyError> {
+    ) -> Result<Restarted, PolicyError> {
         let budgets = left(&next.ledger);
         let setup = RunSetup {
             models: &next.models,
@@ -273,6 +273,9 @@ impl Router {
         Ok((policy, pricer))
     }
 }
+
+/// The policy and the price source of a run that goes on.
+type Restarted = (Arc<dyn Policy>, Option<Box<dyn Pricer>>);
 
 /// Where a run stands.
 struct Stand {
