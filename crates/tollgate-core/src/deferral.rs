@@ -16,7 +16,8 @@
 //! worth the same, and those are the corners of the upper hull of its points `(c^_ji, q^_ji)`.
 //! All corners of all queries in the order of their prices are the curve, exactly, in
 //! `O(N M log(N M))`. Where options tie, the cheaper is picked, and of two alike the one whose
-//! name sorts first.
+//! name sorts first. An option that a query does not have, since the model was not run on it,
+//! is one without an expected score: NaN.
 //!
 //! # Departures from the paper
 //! The paper does not say how densely `lambda` is swept; here no point is missed.
@@ -47,10 +48,11 @@ pub struct DeferralCurve {
 
 impl DeferralCurve {
     /// The curve of (1). All tables are row-major `(n, n_models)`, with `n >= 1`: expected
-    /// scores and costs, by which is routed, and real ones, which are reported.
+    /// scores and costs, by which is routed, and real ones, which are reported. Where the
+    /// expected score is NaN there is no option, and nothing else is read of it.
     ///
     /// # Panics
-    /// When the tables are empty, or of different lengths.
+    /// When the tables are empty, or of different lengths, or a query has no option.
     pub fn new(
         n_models: usize,
         [expected_quality, expected_cost]: [&[f64]; 2],
@@ -66,6 +68,7 @@ impl DeferralCurve {
         for query in 0..n {
             let row = query * n_models..(query + 1) * n_models;
             path(&expected_quality[row.clone()], &expected_cost[row.clone()], &mut hull);
+            assert!(!hull.is_empty(), "query {query} has no option");
             let real = |model: usize| [cost[row.start + model], quality[row.start + model]];
             start = sum(start, real(hull[0].1));
             moves.extend(hull.windows(2).map(|step| {
@@ -174,7 +177,8 @@ fn walk(start: [f64; 2], moves: &[(f64, [f64; 2])], n: f64) -> Vec<CurvePoint> {
 /// Which models (1) picks as the price rises, each with the price from which on it is picked.
 fn path(quality: &[f64], cost: &[f64], out: &mut Vec<(f64, usize)>) {
     out.clear();
-    let first = (0..quality.len()).reduce(|best, model| {
+    let options = || (0..quality.len()).filter(|&model| !quality[model].is_nan());
+    let first = options().reduce(|best, model| {
         let better =
             quality[model].total_cmp(&quality[best]).then(cost[best].total_cmp(&cost[model]));
         if better.is_gt() { model } else { best }
@@ -185,7 +189,7 @@ fn path(quality: &[f64], cost: &[f64], out: &mut Vec<(f64, usize)>) {
     loop {
         // Of the cheaper ones, the one that is worth as much at the least price; of those that
         // are at the same price, the cheapest.
-        let cheaper = (0..quality.len()).filter(|&model| cost[model] < cost[at]);
+        let cheaper = options().filter(|&model| cost[model] < cost[at]);
         let price = |model: usize| (quality[at] - quality[model]) / (cost[at] - cost[model]);
         let next = cheaper.map(|model| (price(model), model)).reduce(|best, next| {
             let nearer = best.0.total_cmp(&next.0).then(cost[best.1].total_cmp(&cost[next.1]));

@@ -43,6 +43,30 @@ fn ties_go_to_the_cheaper_and_then_to_the_first() {
     close(tables(&[0.5, 0.5], &[1.0, 1.0]), 0.0);
 }
 
+/// A query without its dearest model goes as if there were none, whatever stands in its place.
+#[test]
+fn an_option_that_is_not_there_is_never_picked() {
+    let gap = f64::NAN;
+    let with = DeferralCurve::new(
+        3,
+        [&[0.2, gap, 0.9, gap, 0.4, 0.6], &[1.0, 0.0, 4.0, gap, 1.0, 2.0]],
+        [&[0.5, gap, 1.0, gap, 0.0, 0.5], &[1.0, gap, 4.0, gap, 1.0, 2.0]],
+    );
+    let without = DeferralCurve::new(
+        2,
+        [&[0.2, 0.9, 0.4, 0.6], &[1.0, 4.0, 1.0, 2.0]],
+        [&[0.5, 1.0, 0.0, 0.5], &[1.0, 4.0, 1.0, 2.0]],
+    );
+    assert_eq!(with, without);
+}
+
+#[test]
+#[should_panic(expected = "query 1 has no option")]
+fn a_query_without_options_is_refused() {
+    let quality = [0.5, f64::NAN];
+    DeferralCurve::new(1, [&quality, &[1.0, 1.0]], [&quality, &[1.0, 1.0]]);
+}
+
 #[test]
 fn one_free_model_is_a_point() {
     let curve = DeferralCurve::new(1, [&[0.5], &[0.0]], [&[0.25], &[0.0]]);
