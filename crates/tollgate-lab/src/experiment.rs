@@ -9,7 +9,7 @@ use serde::Serialize;
 use thiserror::Error;
 use tollgate::core::{
     EstimateError, EstimateTable, Fit, FitError, HistoryError, LedgerError, ModelId, MoneyError,
-    ParamError, PolicyError, ProblemError, Seed, SolveError, Status,
+    ParamError, PolicyError, PoolError, ProblemError, Seed, SolveError, Status,
 };
 use tollgate::data::{DataError, Table};
 use tollgate::presets;
@@ -38,6 +38,15 @@ pub enum LabError {
     /// A query that an estimator refuses.
     #[error(transparent)]
     Estimate(#[from] EstimateError),
+    /// A model that can't join a pool or leave it.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// A recipe whose estimator takes its models from the history alone.
+    #[error("`{recipe}` takes its models from its history: none can be added")]
+    NoPool {
+        /// The recipe.
+        recipe: String,
+    },
     /// A policy that can't start or go on.
     #[error(transparent)]
     Policy(#[from] PolicyError),

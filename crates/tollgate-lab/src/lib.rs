@@ -16,6 +16,7 @@ mod scenario;
 mod stats;
 mod stream;
 pub mod theory;
+pub mod uniroute;
 
 pub use experiment::{Cell, Choice, Entrant, Experiment, LabError, Observer, Report, Silent};
 pub use grid::{GridCell, grid};
@@ -24,6 +25,6 @@ pub use oracle::{Oracle, OracleResult, lp_bound, realize};
 pub use order::{Order, OrderNameError};
 pub use replay::{Replay, replay};
 pub use scenario::{BudgetLayout, Options, Scenario, Subset};
-pub use stats::{Interval, mean_interval, paired_difference};
+pub use stats::{Interval, PairedTest, mean_interval, paired_difference, paired_test};
 pub use stream::Stream;
 pub use tollgate::registry::Composition;

@@ -220,7 +220,10 @@ impl Scenario {
 }
 
 /// Estimates of every prompt of `embeddings`, row-major of the estimator's dimension.
-fn estimate_all(fitted: &dyn Estimator, embeddings: &[f32]) -> Result<EstimateTable, LabError> {
+pub(crate) fn estimate_all(
+    fitted: &dyn Estimator,
+    embeddings: &[f32],
+) -> Result<EstimateTable, LabError> {
     let queries = tollgate::core::Queries { embeddings, dim: fitted.dim() };
     let mut estimates = EstimateTable::zeros(queries.len(), fitted.models().len());
     estimates.fill(|out| fitted.estimate_batch(queries, &mut Scratch::default(), out))?;
@@ -344,7 +347,7 @@ fn shares(table: &Table, split: BudgetSplit, seed: Seed) -> Vec<f64> {
     split.shares(&means.quality, &means.cost, seed)
 }
 
-fn embeddings_of(table: &Table, rows: &[usize]) -> Vec<f32> {
+pub(crate) fn embeddings_of(table: &Table, rows: &[usize]) -> Vec<f32> {
     let queries = table.queries();
     rows.iter().flat_map(|&row| queries.query(row).embedding).copied().collect()
 }

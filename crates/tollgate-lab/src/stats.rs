@@ -42,9 +42,69 @@ pub fn paired_difference(ours: &[f64], theirs: &[f64]) -> Option<Interval> {
     mean_interval(&differences)
 }
 
+/// A paired difference, and how likely one as far from 0 is by chance.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PairedTest {
+    /// The mean of `ours - theirs`.
+    pub difference: Interval,
+    /// The two-sided p-value of Student's paired test; `None` for a single pair. Where all
+    /// differences are the same it is 0, and 1 where they all are 0.
+    pub p: Option<f64>,
+}
+
+impl PairedTest {
+    /// Whether the difference is above 0 at this level, two-sided.
+    pub fn better_at(&self, level: f64) -> bool {
+        self.difference.mean > 0.0 && self.p.is_some_and(|p| p < level)
+    }
+}
+
+/// Student's paired test of `ours - theirs`; `None` where there are no pairs.
+///
+/// # Panics
+/// When the two have different lengths.
+pub fn paired_test(ours: &[f64], theirs: &[f64]) -> Option<PairedTest> {
+    let difference = paired_difference(ours, theirs)?;
+    let p = difference.half_width.map(|half_width| {
+        let degrees = (difference.n - 1) as f64;
+        let student = StudentsT::new(0.0, 1.0, degrees).expect("at least one degree of freedom");
+        let error = half_width / student.inverse_cdf(0.975);
+        if error > 0.0 {
+            2.0 * student.sf((difference.mean / error).abs())
+        } else if difference.mean == 0.0 {
+            1.0
+        } else {
+            0.0
+        }
+    });
+    Some(PairedTest { difference, p })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Differences 1, 2, 3: t = 2 / sqrt(1/3) = 3.4641 on two degrees of freedom, for which
+    /// the two-sided p is 1 - t / sqrt(t^2 + 2) = 0.0741799.
+    #[test]
+    fn a_test_worked_by_hand() {
+        let test = paired_test(&[2.0, 4.0, 6.0], &[1.0, 2.0, 3.0]).unwrap();
+        let t = 12.0_f64.sqrt();
+        let p = 1.0 - t / (t * t + 2.0).sqrt();
+        assert!((test.p.unwrap() - p).abs() < 1e-9, "{:?}", test.p);
+        assert!(test.better_at(0.1) && !test.better_at(0.05));
+        let worse = paired_test(&[1.0, 2.0, 3.0], &[2.0, 4.0, 6.0]).unwrap();
+        assert!(!worse.better_at(0.1) && (worse.p.unwrap() - p).abs() < 1e-9);
+    }
+
+    #[test]
+    fn differences_without_a_spread() {
+        let p = |ours: &[f64], theirs: &[f64]| paired_test(ours, theirs).unwrap().p;
+        assert_eq!(p(&[1.0, 2.0], &[1.0, 2.0]), Some(1.0));
+        assert_eq!(p(&[2.0, 3.0], &[1.0, 2.0]), Some(0.0));
+        assert_eq!(p(&[2.0], &[1.0]), None);
+        assert_eq!(paired_test(&[], &[]), None);
+    }
 
     /// 1, 2, 3: mean 2, standard error `sqrt(1/3)`, t(0.975; 2) = 4.302653 (any table).
     #[test]
