@@ -47,12 +47,14 @@
 //! Jitkrittum et al. (2025), Universal Model Routing for Efficient LLM Inference,
 //! arXiv:2502.08773. Hu et al. (2024), RouterBench, arXiv:2403.12031.
 
+pub mod bars;
 mod comparison;
 mod known_clusters;
 mod method;
 pub mod metrics;
 mod net;
 mod protocol;
+pub mod report;
 mod trial;
 
 pub use comparison::{Comparison, Line, PROFILE, Sizes, compare};

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tollgate::core::Fit;
+use tollgate::core::{Fit, Seed};
 use tollgate::data::{Table, TableParts};
 
-use super::KnownClusters;
+use super::{Comparison, KnownClusters, Line, PROFILE, Protocol, Recovery, Scores, Sizes};
 
 /// Twelve prompts in two clusters, in turns, and four models at 1, 2, 4 and 8 USD: `a` and
 /// `c` answer the first cluster alone, `b` and `d` the second.
@@ -36,4 +36,30 @@ pub(crate) fn table() -> Table {
 /// The clusters of [`table`].
 pub(crate) fn recipe() -> Arc<dyn Fit> {
     Arc::new(KnownClusters::new([1.0, 0.0, 0.0, 1.0], 2))
+}
+
+/// A comparison of given Areas, by method and trial.
+pub(crate) fn comparison(lines: &[(&str, Option<&'static str>, &[f64])]) -> Comparison {
+    let scores = |&area: &f64| Scores {
+        area,
+        half_area: area / 2.0,
+        neutral_cost: (area >= 0.5).then_some(0.75),
+        peak: area,
+        aiq: area,
+        recovery: (area >= 0.5).then_some(Recovery { apgr: area, cpt50: 0.25, cpt80: 0.5 }),
+    };
+    let line = |&(label, family, areas): &(&str, Option<&'static str>, &[f64])| Line {
+        label: label.to_owned(),
+        family,
+        trials: areas.iter().map(scores).collect(),
+        profiles: areas.iter().map(|&area| vec![area; PROFILE]).collect(),
+    };
+    let trials = lines.first().map_or(0, |line| line.2.len() as u64);
+    Comparison {
+        stream: "test".to_owned(),
+        protocol: Protocol::default(),
+        seeds: (1..=trials).map(Seed).collect(),
+        sizes: Sizes { seen: 2, unseen: 1, training: 6, validation: 1, test: 3, gaps: false },
+        lines: lines.iter().map(line).collect(),
+    }
 }
