@@ -172,7 +172,9 @@ impl KnownClustersEstimator {
                 return Err(PoolError::Embedding { model, label, why });
             }
             let cluster = self.recipe.cluster(embedding);
-            known.retain(|old| representative.is_none() || old.representative != representative);
+            if representative.is_some() {
+                known.retain(|old| old.representative != representative);
+            }
             known.push(Known { representative, cluster, worth: [quality, cost] });
         }
         Ok(())

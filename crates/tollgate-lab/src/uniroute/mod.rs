@@ -50,15 +50,18 @@
 pub mod bars;
 mod comparison;
 mod known_clusters;
+mod labels;
 mod method;
 pub mod metrics;
 mod net;
 mod protocol;
 pub mod report;
+pub mod theory;
 mod trial;
 
 pub use comparison::{Comparison, Line, PROFILE, Sizes, compare};
 pub use known_clusters::{KnownClusters, KnownClustersEstimator};
+pub use labels::{LabelCurve, label_curve};
 pub use method::{KNN_ROUTER, Kind, Method, NEIGHBORS};
 pub use metrics::{Recovery, Scores, Yardstick};
 pub use net::{Net, NetConfig, NetEstimator};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tollgate::core::{
-    DeferralCurve, Estimator, Fit, History, Label, ModelId, ModelPool, Models, Prior, Prompt, Seed,
+    DeferralCurve, Estimator, Fit, History, Label, ModelPool, Models, Prior, Prompt, Seed,
 };
 use tollgate::data::Table;
 
@@ -101,7 +101,9 @@ impl<'a> Trial<'a> {
             Kind::Pool(recipe) => {
                 let seen = self.seen()?;
                 let fitted = recipe.fit(&seen, self.seed)?;
-                self.estimate(self.exchange(recipe.as_ref(), fitted, &self.labels())?.as_ref())
+                self.estimate(
+                    self.exchange(recipe.as_ref(), fitted.as_ref(), &self.labels())?.as_ref(),
+                )
             }
             Kind::Retrained(recipe) => {
                 self.estimate(recipe.fit(&self.validation, self.seed)?.as_ref())
@@ -198,6 +200,11 @@ impl<'a> Trial<'a> {
         labelled(self.table, &self.cut.seen, &self.cut.training)
     }
 
+    /// The rows of the table that those are of, in their order.
+    pub(super) fn seen_rows(&self) -> Vec<usize> {
+        run_by_some(self.table, &self.cut.seen, &self.cut.training)
+    }
+
     /// The validation labels of every unseen model.
     fn labels(&self) -> Vec<Vec<Label<'_>>> {
         let n_models = self.models.len();
@@ -217,18 +224,18 @@ impl<'a> Trial<'a> {
     pub(super) fn exchange(
         &self,
         recipe: &dyn Fit,
-        mut estimator: Box<dyn Estimator>,
+        fitted: &dyn Estimator,
         labels: &[Vec<Label<'_>>],
     ) -> Result<Box<dyn Estimator>, LabError> {
-        let seen: Vec<ModelId> = estimator.models().iter().cloned().collect();
-        for (model, labels) in self.models.iter().zip(labels) {
-            let pool = pool(recipe, estimator.as_ref())?;
-            estimator = pool.add_model(model, Prior::default(), labels)?;
+        let (first, rest) = (self.models.id(0), self.models.iter().zip(labels).skip(1));
+        let mut now = pool(recipe, fitted)?.add_model(first, Prior::default(), &labels[0])?;
+        for (model, labels) in rest {
+            now = pool(recipe, now.as_ref())?.add_model(model, Prior::default(), labels)?;
         }
-        for model in &seen {
-            estimator = pool(recipe, estimator.as_ref())?.remove_model(model)?;
+        for model in fitted.models().iter() {
+            now = pool(recipe, now.as_ref())?.remove_model(model)?;
         }
-        Ok(estimator)
+        Ok(now)
     }
 
     pub(super) fn estimate(&self, estimator: &dyn Estimator) -> Result<Vec<f64>, LabError> {
@@ -238,6 +245,14 @@ impl<'a> Trial<'a> {
         }
         let estimates = estimate_all(estimator, &embeddings_of(self.table, &self.rows))?;
         Ok(self.with_gaps(estimates.quality().to_vec()))
+    }
+
+    pub(super) fn table(&self) -> &'a Table {
+        self.table
+    }
+
+    pub(super) fn seed(&self) -> Seed {
+        self.seed
     }
 
     fn with_gaps(&self, mut expected: Vec<f64>) -> Vec<f64> {
