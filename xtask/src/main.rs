@@ -2,21 +2,24 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
 
+mod ablate;
 mod bench;
 mod book;
 mod ci;
+mod drawing;
 mod fixtures;
 mod grid;
 mod shell;
 mod theory;
 mod tidy;
+mod uniroute;
 mod variants;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
-use tollgate_cli::{LogOptions, ReplayOptions};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use tollgate_cli::LogOptions;
 
 /// The project's own chores.
 #[derive(Debug, Parser)]
@@ -30,8 +33,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs all policies on the embedded stream, or on --data, and prints the table.
-    Ablate(Box<ReplayOptions>),
+    /// Runs all policies on the embedded stream, or on --data, and prints the table; or, with
+    /// --suite uniroute, routers among models that were not there when they were made.
+    Ablate(Box<ablate::AblateOptions>),
     /// Runs the default policy against PORT over seeds, halves of the models and single
     /// tasks, and prints the page of the book.
     Variants(variants::VariantsOptions),
@@ -53,12 +57,11 @@ enum Command {
 }
 
 fn main() -> Result<()> {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches)?;
     cli.log.init()?;
     match cli.command {
-        Command::Ablate(options) => {
-            tollgate_cli::run(&options, Some(&root().join("target/ablate")))
-        }
+        Command::Ablate(options) => ablate::run(&options, matches.subcommand_matches("ablate")),
         Command::Variants(options) => variants::run(&options),
         Command::Grid(options) => grid::run(&options),
         Command::Fixtures => fixtures::run(),

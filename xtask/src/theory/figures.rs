@@ -1,33 +1,21 @@
 //! Figures: losses on logarithmic axes, and the attack table as a heat map.
 //!
-//! On a white ground of their own, so that they read on a dark page too; colors by Okabe and
-//! Ito (2008), which color-blind readers tell apart, with markers of three shapes beside them.
+//! On a white ground of their own, so that they read on a dark page too.
 
 use std::path::Path;
 
 use anyhow::Result;
-use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::HPos;
 use tollgate_lab::theory::Row;
 use tollgate_lab::theory::checks::slope_of;
 use tollgate_lab::theory::report::Reading;
 
-const COLORS: [RGBColor; 8] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(230, 159, 0),
-    RGBColor(90, 90, 90),
-    RGBColor(0, 0, 0),
-];
+use crate::drawing::{COLORS, Ink, legend, text, tick};
+
 const SIZE: (u32, u32) = (800, 440);
 /// Where the legend begins.
 const LEGEND: i32 = 575;
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Draws whatever there are rows for.
 pub(super) fn draw(rows: &[Row], folder: &Path) -> Result<()> {
@@ -156,54 +144,6 @@ fn log_log(path: &Path, title: &str, x_title: &str, curves: &[Curve]) -> Result<
     }
     root.present()?;
     Ok(())
-}
-
-fn legend(area: &Area<'_>, label: &str, index: usize) -> Result<()> {
-    let row = i32::try_from(index).unwrap_or(0);
-    let y = 60 + 24 * row;
-    let color = COLORS[index % COLORS.len()];
-    area.draw(&PathElement::new(vec![(4, y), (28, y)], color.stroke_width(2)))?;
-    match index % 3 {
-        0 => area.draw(&Circle::new((16, y), 4, color.filled()))?,
-        1 => area.draw(&TriangleMarker::new((16, y), 5, color.filled()))?,
-        _ => area.draw(&Cross::new((16, y), 4, color.stroke_width(2)))?,
-    }
-    area.draw(&Text::new(label.to_owned(), (36, y), text(13, HPos::Left, Ink::Black)))?;
-    Ok(())
-}
-
-/// What a cell of the heat map is written in.
-#[derive(Clone, Copy, Debug)]
-enum Ink {
-    Black,
-    White,
-}
-
-fn text(size: i32, across: HPos, ink: Ink) -> TextStyle<'static> {
-    let pos = Pos::new(across, VPos::Center);
-    let color = match ink {
-        Ink::Black => &BLACK,
-        Ink::White => &WHITE,
-    };
-    TextStyle::from(("sans-serif", size).into_font()).color(color).pos(pos)
-}
-
-/// Three significant digits at the most.
-fn tick(x: f64) -> String {
-    // A power of ten has a logarithm that may fall short of a whole number.
-    let magnitude = (x.log10() + 1e-9).floor();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a small number that is not below 0"
-    )]
-    let decimals = (2.0 - magnitude).clamp(0.0, 6.0) as usize;
-    let long = format!("{x:.decimals$}");
-    if long.contains('.') {
-        long.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        long
-    }
 }
 
 /// 0.1, 0.2, 0.5, 1, 2, 5, ... between two numbers.

@@ -1,0 +1,93 @@
+//! Comparisons on recorded answers: policies under budgets, or routers without.
+
+use anyhow::{Result, bail};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, ValueEnum};
+use tollgate_cli::ReplayOptions;
+
+use crate::uniroute::{self, UnirouteOptions};
+
+/// What is compared, and the options of either suite.
+#[derive(Args, Debug)]
+pub(crate) struct AblateOptions {
+    /// What is compared.
+    #[arg(long, value_enum, default_value_t)]
+    suite: Suite,
+    #[command(flatten)]
+    replay: ReplayOptions,
+    #[command(flatten)]
+    uniroute: UnirouteOptions,
+}
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+enum Suite {
+    /// Policies on a stream, under budgets.
+    #[default]
+    Replay,
+    /// Routers among models that were not there when they were made, by UniRoute's protocol.
+    Uniroute,
+}
+
+/// Options that both suites have.
+const SHARED: [&str; 3] = ["data", "out", "threads"];
+
+pub(crate) fn run(options: &AblateOptions, given: Option<&ArgMatches>) -> Result<()> {
+    let (of_replay, of_uniroute) = (
+        ids(&ReplayOptions::augment_args(Command::new("replay"))),
+        ids(&UnirouteOptions::augment_args(Command::new("uniroute"))),
+    );
+    let folder = crate::root().join("target/ablate");
+    match options.suite {
+        Suite::Replay => {
+            refuse(given, &of_uniroute, "--suite uniroute")?;
+            tollgate_cli::run(&options.replay, Some(&folder))
+        }
+        Suite::Uniroute => {
+            refuse(given, &of_replay, "--suite replay")?;
+            let ReplayOptions { data, out, threads, .. } = &options.replay;
+            let out = out.clone().unwrap_or_else(|| folder.join("uniroute"));
+            uniroute::run(&options.uniroute, data.as_deref(), &out, *threads)
+        }
+    }
+}
+
+fn ids(command: &Command) -> Vec<String> {
+    let ids = command.get_arguments().map(|argument| argument.get_id().to_string());
+    ids.filter(|id| !SHARED.contains(&id.as_str())).collect()
+}
+
+/// An option that the suite would not look at is a mistake of whoever gave it.
+fn refuse(given: Option<&ArgMatches>, foreign: &[String], of: &str) -> Result<()> {
+    let given = |id: &&String| {
+        let source = given.and_then(|given| given.value_source(id));
+        source == Some(ValueSource::CommandLine)
+    };
+    if let Some(id) = foreign.iter().find(given) {
+        bail!("--{} is an option of {of}", id.replace('_', "-"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::FromArgMatches;
+
+    use super::*;
+
+    fn outcome(arguments: &[&str]) -> Result<()> {
+        let command = AblateOptions::augment_args(Command::new("ablate").no_binary_name(true));
+        let matches = command.try_get_matches_from(arguments)?;
+        run(&AblateOptions::from_arg_matches(&matches)?, Some(&matches))
+    }
+
+    #[test]
+    fn options_of_the_other_suite_are_refused() {
+        let message = |arguments: &[&str]| outcome(arguments).unwrap_err().to_string();
+        assert_eq!(message(&["--trials", "3"]), "--trials is an option of --suite uniroute");
+        let budget = ["--suite", "uniroute", "--budget", "2"];
+        assert_eq!(message(&budget), "--budget is an option of --suite replay");
+        let policy = ["--suite", "uniroute", "--policy", "port"];
+        assert_eq!(message(&policy), "--policies is an option of --suite replay");
+    }
+}

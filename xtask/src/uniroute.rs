@@ -1,0 +1,196 @@
+//! Routers among models that were not there when they were made, by UniRoute's protocol: on
+//! any table with many models, or on the views that the bars are for.
+
+mod figures;
+mod views;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use tollgate::core::Seed;
+use tollgate_lab::Observer;
+use tollgate_lab::theory::checks::Check;
+use tollgate_lab::uniroute::report::{csv, headline, json, others, table};
+use tollgate_lab::uniroute::{Comparison, KNN_ROUTER, Method, bars, compare};
+
+use self::views::View;
+
+/// What is cut how, and who is compared.
+#[derive(Args, Debug)]
+pub(crate) struct UnirouteOptions {
+    /// A table of its own, of whatever name, with embeddings.npy beside it.
+    #[arg(long, conflicts_with = "data", value_name = "FILE")]
+    table: Option<PathBuf>,
+    /// Views of the streams in --data, where that is a folder of folders.
+    #[arg(long, value_delimiter = ',', default_values_t = views::BOOK.map(str::to_owned), value_name = "LIST")]
+    streams: Vec<String>,
+    /// Trials, each with a cut of its own [default: 100; 10 on the embedded stream].
+    #[arg(long, value_name = "N")]
+    trials: Option<u64>,
+    /// The first of their seeds.
+    #[arg(long, value_name = "SEED", default_value_t = 1000)]
+    first_seed: u64,
+    /// Prompts that an unseen model is labelled on [default: 400, or the view's].
+    #[arg(long, value_name = "N")]
+    n_val: Option<usize>,
+    /// The share of the models that are unseen [default: a third, or the view's].
+    #[arg(long, value_name = "F")]
+    test_share: Option<f64>,
+    /// A router: zero-router, knn-router, oracle, the name of an estimator whose models come
+    /// and go, or retrained/NAME or clairvoyant/NAME with any estimator, mlp or matrix. Repeat
+    /// for more [default: all].
+    #[arg(long = "method", alias = "methods", value_name = "SPEC")]
+    methods: Vec<String>,
+    /// Curves at what answers have really cost, not at each model's mean.
+    #[arg(long)]
+    realised: bool,
+    /// Write the tables and figures of the book, too.
+    #[arg(long)]
+    page: bool,
+}
+
+/// The default among the pools. Declared here, before any test model is looked at; what it was
+/// chosen by is on the page of the book.
+const DEFAULT: &str = "factors";
+
+/// Pools that have to be above ZeroRouter.
+const POOLS: [&str; 3] = ["clusters", "learned-map", "factors"];
+
+/// The head that the default is held against.
+const HEAD: &str = "clairvoyant/trained";
+
+const METHODS: [&str; 13] = [
+    "zero-router",
+    KNN_ROUTER,
+    "retrained/trained",
+    "retrained/mlp",
+    "retrained/matrix",
+    POOLS[0],
+    POOLS[1],
+    POOLS[2],
+    HEAD,
+    "clairvoyant/ridge",
+    "clairvoyant/mlp",
+    "clairvoyant/matrix",
+    "oracle",
+];
+
+/// Below this many trials nothing is judged.
+const ENOUGH: usize = 100;
+
+pub(crate) fn run(
+    options: &UnirouteOptions,
+    data: Option<&Path>,
+    out: &Path,
+    threads: Option<usize>,
+) -> Result<()> {
+    if let Some(threads) = threads {
+        // Fails only where a pool exists already, and then that one is as good.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    }
+    let methods = options.methods()?;
+    let views = views::views(options, data)?;
+    std::fs::create_dir_all(out).with_context(|| format!("can't make {}", out.display()))?;
+    let (mut found, mut checks) = (Vec::new(), Vec::new());
+    for view in &views {
+        let comparison = options.measure(view, &methods)?;
+        if view.judged {
+            checks.extend(bars::bars(&comparison, &POOLS, DEFAULT, HEAD));
+        }
+        figures::draw(&comparison, &out.join(format!("{}.svg", view.name)))?;
+        if options.page {
+            page(&comparison)?;
+        }
+        found.push(comparison);
+        // Whatever there is so far, since a long run may be stopped.
+        std::fs::write(out.join("trials.csv"), csv(&found)?)?;
+        let value = serde_json::to_string_pretty(&json(&found))?;
+        std::fs::write(out.join("comparisons.json"), value + "\n")?;
+    }
+    println!("wrote {}", out.display());
+    options.judge(&checks, out)
+}
+
+impl UnirouteOptions {
+    /// Those named, with what everybody is held against in front.
+    fn methods(&self) -> Result<Vec<Method>> {
+        let all = METHODS.map(str::to_owned);
+        let named = if self.methods.is_empty() { &all[..] } else { &self.methods };
+        let baselines = METHODS[..2].iter().map(|&name| name.to_owned());
+        let baselines = baselines.filter(|name| !named.contains(name));
+        let methods: Result<Vec<Vec<Method>>, _> =
+            baselines.chain(named.iter().cloned()).map(|name| Method::parse(&name)).collect();
+        Ok(methods?.concat())
+    }
+
+    fn seeds(&self, embedded: bool) -> Vec<Seed> {
+        let trials = self.trials.unwrap_or(if embedded { 10 } else { ENOUGH as u64 });
+        (self.first_seed..self.first_seed + trials).map(Seed).collect()
+    }
+
+    fn measure(&self, view: &View, methods: &[Method]) -> Result<Comparison> {
+        let start = Instant::now();
+        let seeds = self.seeds(view.embedded);
+        if seeds.is_empty() {
+            bail!("--trials must be >= 1, got 0");
+        }
+        let steps = Steps::default();
+        let comparison = compare(&view.name, &view.table, &view.protocol, methods, &seeds, &steps)
+            .with_context(|| view.name.clone())?;
+        println!("{}\n\n{}", headline(&comparison), table(&comparison));
+        println!("{}", others(&comparison));
+        if let Some(theirs) = views::published(&view.name) {
+            println!("{theirs}\n");
+        }
+        println!("[{}: {:.0} s]\n", view.name, start.elapsed().as_secs_f64());
+        Ok(comparison)
+    }
+
+    /// Prints the checks; fails where one is missed that was measured in enough trials.
+    fn judge(&self, checks: &[Check], out: &Path) -> Result<()> {
+        std::fs::write(out.join("checks.json"), serde_json::to_string_pretty(checks)? + "\n")?;
+        for check in checks {
+            let verdict = if check.met { "met   " } else { "MISSED" };
+            println!("{verdict} {}: {} ({})", check.name, check.got, check.bar);
+        }
+        if checks.is_empty() || !self.methods.is_empty() || self.seeds(false).len() < ENOUGH {
+            println!(
+                "not judged: that takes every method, {ENOUGH} trials, and the views of the bars"
+            );
+            return Ok(());
+        }
+        let missed: Vec<&Check> = checks.iter().filter(|check| !check.met).collect();
+        if let Some(first) = missed.first() {
+            bail!("{} of {} bars missed, first: {}", missed.len(), checks.len(), first.name);
+        }
+        println!("all {} bars met", checks.len());
+        Ok(())
+    }
+}
+
+/// The tables and the figure of a view, as the book includes them.
+fn page(comparison: &Comparison) -> Result<()> {
+    let book = crate::root().join("book/src/uniroute");
+    std::fs::create_dir_all(&book)?;
+    let name = &comparison.stream;
+    let text =
+        format!("{}.\n\n{}\n{}", headline(comparison), table(comparison), others(comparison));
+    std::fs::write(book.join(format!("{name}.md")), text)?;
+    figures::draw(comparison, &book.join(format!("{name}.svg")))
+}
+
+/// Says at every tenth of the way how far it is.
+#[derive(Default)]
+struct Steps(AtomicUsize);
+
+impl Observer for Steps {
+    fn step(&self, _done: &str, total: usize) {
+        let done = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+        if 10 * done / total > 10 * (done - 1) / total {
+            eprintln!("{} %", 100 * done / total);
+        }
+    }
+}
