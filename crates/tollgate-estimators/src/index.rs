@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod file;
 mod hnsw;
 #[cfg(feature = "hora")]
 mod hora;
@@ -15,10 +16,13 @@ mod products;
 mod scan;
 
 use std::fmt;
+use std::io::Write;
+use std::path::Path;
 
 use tollgate_core::{EstimateError, FitError, History, Queries, Query, Scratch};
 
-pub use self::hnsw::{Hnsw, HnswConfig, HnswFileError, HnswRecipe};
+pub use self::file::IndexFileError;
+pub use self::hnsw::{Hnsw, HnswConfig, HnswRecipe};
 #[cfg(feature = "hora")]
 pub use self::hora::{HoraConfig, HoraIndex, HoraRecipe};
 #[cfg(feature = "kd-tree")]
@@ -38,7 +42,8 @@ pub struct Capabilities {
     pub reproducible: bool,
     /// [`grow`](Index::grow) adds rows to what is there, instead of building it anew.
     pub insert: bool,
-    /// It can be saved and loaded.
+    /// [`save`](Index::save) writes what [`IndexKind::load`] makes an index of that answers
+    /// and grows as this one does.
     pub persist: bool,
 }
 
@@ -67,6 +72,28 @@ pub trait Index: fmt::Debug + Send + Sync {
     /// [`FitError`] for a history that is shorter or of another dimension, for a row
     /// without a direction, or for too many rows.
     fn grow(&self, history: &History) -> Result<Box<dyn Index>, FitError>;
+
+    /// Writes the index, rows included, for [`IndexKind::load`] and [`IndexKind::open`];
+    /// the same index gives the same bytes.
+    ///
+    /// # Errors
+    /// [`IndexFileError::Io`]; [`IndexFileError::NotSaved`] where the index does not declare
+    /// to persist.
+    fn save(&self, to: &mut dyn Write) -> Result<(), IndexFileError> {
+        let _ = to;
+        Err(IndexFileError::NotSaved { index: self.name() })
+    }
+
+    /// [Writes](Self::save) the index to a new file, and puts it in the place of the one of
+    /// that name, if there is one: whoever has [opened](IndexKind::open) that keeps it.
+    ///
+    /// What has not been finished has `.part` at the end of its name.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    fn save_as(&self, path: &Path) -> Result<(), IndexFileError> {
+        file::replace(path, |to| self.save(to))
+    }
 
     /// Leaves the `k` nearest rows of each set, nearest first, in
     /// `scratch.child(set).scored`; all rows of a set that has fewer.

@@ -72,7 +72,7 @@ pub use eagle::{Eagle, EagleConfig};
 #[cfg(feature = "kd-tree")]
 pub use index::KdTree;
 pub use index::{
-    Capabilities, ExactScan, Hnsw, HnswConfig, HnswFileError, HnswRecipe, Index, IndexKind, Lsh,
+    Capabilities, ExactScan, Hnsw, HnswConfig, HnswRecipe, Index, IndexFileError, IndexKind, Lsh,
     LshConfig, LshFamily, LshRecipe, LshReport, RowSets,
 };
 #[cfg(feature = "hora")]

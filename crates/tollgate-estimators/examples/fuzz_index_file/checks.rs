@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use tollgate_core::{Query, Scratch, Seed};
-use tollgate_estimators::{Hnsw, HnswConfig, HnswFileError, Index, RowSets};
+use tollgate_core::{History, Models, Query, Scratch, Seed};
+use tollgate_estimators::{
+    ExactScan, HnswConfig, Index, IndexFileError, IndexKind, LshConfig, RowSets,
+};
 
-/// Bytes of the header, and where its numbers begin, as the module `file` has it.
-const HEADER: usize = 128;
+/// Where the numbers of a header begin, as the module `file` has it.
 const NUMBERS: usize = 16;
 
 /// Neighbors to ask for: so few that graphs are walked, and more than there are.
@@ -30,39 +31,78 @@ pub(crate) enum Outcome {
     Accepted,
 }
 
-/// Small indexes of several shapes: of no row and of one, of copies, with layers above the
-/// lowest, of more than one cache line a row.
+/// Small indexes of every kind and of several shapes. Graphs of no row and of one, of
+/// copies, with layers above the lowest, of more than one cache line a row; scans with codes
+/// and without; hashes with tables and without.
 pub(crate) fn originals() -> Vec<Original> {
-    let shapes = [(0, 3, 4), (1, 3, 4), (40, 3, 4), (300, 3, 2), (260, 5, 8), (200, 70, 3)];
-    shapes.into_iter().map(|(n_rows, dim, m)| original(n_rows, dim, m)).collect()
+    let graphs = [(0, 3, 4), (1, 3, 4), (40, 3, 4), (300, 3, 2), (260, 5, 8), (200, 70, 3)];
+    let graphs = graphs.into_iter().map(|(n_rows, dim, m)| graph(n_rows, dim, m));
+    let scans = [(1, 3), (40, 5), (300, 70)].map(|(n_rows, dim)| {
+        let history = history(&rows(n_rows, dim), dim);
+        original(&ExactScan::new(&history).expect("rows with directions"))
+    });
+    graphs.chain(scans).chain([hash(60, 5), hash(3000, 4)]).collect()
 }
 
-fn original(n_rows: usize, dim: usize, m: usize) -> Original {
-    let recipe = HnswConfig::default().m(m).ef_construction(12).ef(4).build();
-    let mut index = recipe.expect("valid knobs").empty(dim, Seed(9));
-    let mut numbers = (1_u32..).map(|at| f32::from((at.wrapping_mul(2_654_435_761) >> 20) as u16));
-    for row in 0..n_rows {
-        // Every seventh row is a copy of an earlier one.
-        let mut embedding: Vec<f32> = numbers.by_ref().take(dim).map(|x| x - 2000.5).collect();
-        if row % 7 == 6 {
-            embedding.fill(1.0);
-        }
-        index.insert(Query { embedding: &embedding }).expect("a vector with a direction");
-    }
+fn original(index: &dyn Index) -> Original {
     let mut bytes = Vec::new();
     index.save(&mut bytes).expect("memory does not fail");
-    Original { answers: answers(&index), bytes }
+    Original { answers: answers(index), bytes }
+}
+
+fn graph(n_rows: usize, dim: usize, m: usize) -> Original {
+    let recipe = HnswConfig::default().m(m).ef_construction(12).ef(4).build();
+    let mut index = recipe.expect("valid knobs").empty(dim, Seed(9));
+    for embedding in rows(n_rows, dim).chunks(dim) {
+        index.insert(Query { embedding }).expect("a vector with a direction");
+    }
+    original(&index)
+}
+
+/// In clusters so tight that tables pay from some thousand rows on.
+fn hash(n_rows: usize, dim: usize) -> Original {
+    let (centers, noise) = (rows(100, dim), rows(n_rows, dim));
+    let near = |at: usize| centers[at % centers.len()] + noise[at] / 100.0;
+    let embeddings: Vec<f32> = (0..noise.len()).map(near).collect();
+    let recipe = LshConfig::default().k(3).target_recall(0.8).build().expect("valid knobs");
+    let index = recipe.index(&history(&embeddings, dim), Seed(9)).expect("rows with directions");
+    assert_eq!(index.report().tables > 0, n_rows > 1000, "{:?}", index.report());
+    original(&index)
+}
+
+/// Every seventh row is a copy of an earlier one.
+fn rows(n_rows: usize, dim: usize) -> Vec<f32> {
+    let number = |at: u32| f32::from((at.wrapping_mul(2_654_435_761) >> 20) as u16);
+    let mut rows: Vec<f32> = (1..).take(n_rows * dim).map(|at| number(at) - 2000.5).collect();
+    rows.chunks_mut(dim).skip(6).step_by(7).for_each(|row| row.fill(1.0));
+    rows
+}
+
+fn history(embeddings: &[f32], dim: usize) -> History {
+    let models = Models::new(["m"]).expect("a name");
+    let labels = || vec![0.5; embeddings.len() / dim];
+    History::new(models, dim, embeddings.to_vec(), labels(), labels()).expect("finite numbers")
+}
+
+/// Bytes of the header, by how the file begins.
+fn header(bytes: &[u8]) -> usize {
+    match bytes.first_chunk() {
+        Some(b"tollscan") => 64,
+        Some(b"toll-lsh") => 192,
+        _ => 128,
+    }
 }
 
 /// Makes both checksums fit.
 pub(crate) fn reseal(bytes: &mut [u8]) {
-    if bytes.len() < HEADER + 4 {
+    let first = header(bytes);
+    if bytes.len() < first + 4 {
         return;
     }
-    let header = crc32fast::hash(&bytes[NUMBERS..HEADER]);
+    let header = crc32fast::hash(&bytes[NUMBERS..first]);
     bytes[12..NUMBERS].copy_from_slice(&header.to_le_bytes());
     let end = bytes.len() - 4;
-    let payload = crc32fast::hash(&bytes[HEADER..end]);
+    let payload = crc32fast::hash(&bytes[first..end]);
     bytes[end..].copy_from_slice(&payload.to_le_bytes());
 }
 
@@ -73,30 +113,31 @@ pub(crate) fn reseal(bytes: &mut [u8]) {
 #[expect(clippy::panic, reason = "that is how a finding is reported")]
 pub(crate) fn check(bytes: &[u8], resealed: bool, original: &Original, path: &Path) -> Outcome {
     fs::write(path, bytes).expect("the directory can be written to");
-    let (loaded, opened) = match (Hnsw::load(bytes), Hnsw::open(path)) {
+    let (loaded, opened) = match (IndexKind::load(bytes), IndexKind::open(path)) {
         (Ok(loaded), Ok(opened)) => (loaded, opened),
         (Err(loaded), Err(opened)) => {
             assert_eq!(loaded.to_string(), opened.to_string(), "one reason to refuse");
-            assert!(!matches!(loaded, HnswFileError::Io(_)), "a file is judged by its bytes");
+            assert!(!matches!(loaded, IndexFileError::Io(_)), "a file is judged by its bytes");
             assert!(bytes != original.bytes, "a whole file was refused: {loaded}");
             return Outcome::Refused;
         }
         (loaded, opened) => panic!("read: {loaded:?}; mapped: {opened:?}"),
     };
-    let answers = answers(&loaded);
-    assert!(answers == self::answers(&opened), "read and mapped answer differently");
+    let answers = answers(loaded.as_ref());
+    assert!(answers == self::answers(opened.as_ref()), "read and mapped answer differently");
     if !resealed {
         assert!(bytes == original.bytes, "a changed file was accepted");
         assert!(answers == original.answers, "the original answered otherwise");
     }
-    are_true(&answers, &Contents::of(bytes), &loaded);
-    grow(opened);
+    let contents = Contents::of(bytes);
+    are_true(&answers, &contents, loaded.as_ref());
+    grow(opened.as_ref(), &contents);
     Outcome::Accepted
 }
 
 /// As many rows as there are, in order, each with its own similarity.
-fn are_true(answers: &Answers, contents: &Contents, index: &Hnsw) {
-    assert_eq!((index.n_rows(), index.dim()), (contents.node_of_row.len(), contents.dim));
+fn are_true(answers: &Answers, contents: &Contents, index: &dyn Index) {
+    assert_eq!((index.n_rows(), index.dim()), (contents.place_of_row.len(), contents.dim));
     let mut answers = answers.iter();
     for query in queries(contents.dim) {
         for k in KS {
@@ -115,18 +156,25 @@ fn are_true(answers: &Answers, contents: &Contents, index: &Hnsw) {
 }
 
 /// Whatever was accepted can be added to, and finds what was added.
-fn grow(mut index: Hnsw) {
-    for query in queries(index.dim()) {
-        let row = index.insert(Query { embedding: &query }).expect("it has a direction");
+fn grow(index: &dyn Index, contents: &Contents) {
+    let (dim, n_rows) = (index.dim(), index.n_rows());
+    let queries = queries(dim);
+    if queries.is_empty() {
+        return;
+    }
+    let rows = (0..n_rows).map(|row| contents.vector(row));
+    let rows: Vec<&[f32]> = rows.chain(queries.iter().map(Vec::as_slice)).collect();
+    let grown = index.grow(&history(&rows.concat(), dim)).expect("rows with directions");
+    for (row, embedding) in (n_rows..).zip(&queries) {
         let mut scratch = Scratch::default();
-        let (all, query) = (RowSets::all(), Query { embedding: &query });
-        let k = index.n_rows();
-        index.nearest_into(query, k, &all, None, &mut scratch).expect("it was inserted");
-        assert!(scratch.child(0).scored.iter().any(|found| found.1 == row));
+        let (all, k) = (RowSets::all(), grown.n_rows());
+        let query = Query { embedding };
+        grown.nearest_into(query, k, &all, None, &mut scratch).expect("it was added");
+        assert!(scratch.child(0).scored.iter().any(|found| found.1 as usize == row));
     }
 }
 
-fn answers(index: &Hnsw) -> Answers {
+fn answers(index: &dyn Index) -> Answers {
     let mut scratch = Scratch::default();
     let mut all = Vec::new();
     for query in queries(index.dim()) {
@@ -151,30 +199,43 @@ fn queries(dim: usize) -> Vec<Vec<f32>> {
 /// What a file says, read by other code than the index's.
 struct Contents {
     dim: usize,
-    node_of_row: Vec<u32>,
+    /// Where the vector of each row is, in vectors.
+    place_of_row: Vec<u32>,
+    /// From the start of a vector to that of the next.
+    stride: usize,
     vectors: Vec<f32>,
 }
 
 impl Contents {
     fn of(bytes: &[u8]) -> Self {
+        let first = header(bytes);
         let number = |at: usize| {
             let bytes = bytes[NUMBERS + 8 * at..].first_chunk().expect("a header");
             usize::try_from(u64::from_le_bytes(*bytes)).expect("it was accepted")
         };
-        let (dim, n_rows, n_nodes) = (number(3), number(5), number(6));
-        let vectors = (HEADER + 4 * n_rows).next_multiple_of(64);
         let words = |at: usize, n: usize| bytes[at..at + 4 * n].as_chunks::<4>().0.iter();
-        let n_values = n_nodes * dim.next_multiple_of(64);
-        Self {
-            dim,
-            node_of_row: words(HEADER, n_rows).map(|word| u32::from_le_bytes(*word)).collect(),
-            vectors: words(vectors, n_values).map(|word| f32::from_le_bytes(*word)).collect(),
+        let floats = |at: usize, n: usize| {
+            words(at, n).map(|word| f32::from_le_bytes(*word)).collect::<Vec<f32>>()
+        };
+        // Scans and hashes have their rows as they are, graphs each vector once.
+        let plain = match first {
+            64 => Some((number(0), number(1))),
+            192 => Some((number(5), number(6))),
+            _ => None,
+        };
+        if let Some((dim, n_rows)) = plain {
+            let place_of_row = (0..).take(n_rows).collect();
+            return Self { dim, place_of_row, stride: dim, vectors: floats(first, n_rows * dim) };
         }
+        let (dim, n_rows, n_nodes) = (number(3), number(5), number(6));
+        let stride = dim.next_multiple_of(64);
+        let place_of_row = words(first, n_rows).map(|word| u32::from_le_bytes(*word)).collect();
+        let vectors = floats((first + 4 * n_rows).next_multiple_of(64), n_nodes * stride);
+        Self { dim, place_of_row, stride, vectors }
     }
 
     fn vector(&self, row: usize) -> &[f32] {
-        let at = self.node_of_row[row] as usize * self.dim.next_multiple_of(64);
-        &self.vectors[at..at + self.dim]
+        &self.vectors[self.place_of_row[row] as usize * self.stride..][..self.dim]
     }
 }
 

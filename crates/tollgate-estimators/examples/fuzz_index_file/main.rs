@@ -4,10 +4,10 @@
 //! cargo run --release -p tollgate-estimators --example fuzz_index_file -- --seconds 60
 //! ```
 //!
-//! Bits flipped, bytes cut off, moved and repeated, numbers of the header, links and floats
-//! replaced. Half of the files get checksums that fit, so that what is behind them is
-//! reached; the others must be refused unless nothing has changed. `--seed` takes another
-//! path. The same checks are run by cargo-fuzz, in `fuzz/`.
+//! Files of every kind of index. Bits flipped, bytes cut off, moved and repeated, numbers of
+//! the header, links and floats replaced. Half of the files get checksums that fit, so that
+//! what is behind them is reached; the others must be refused unless nothing has changed.
+//! `--seed` takes another path. The same checks are run by cargo-fuzz, in `fuzz/`.
 
 mod checks;
 
@@ -99,7 +99,7 @@ fn damage(rng: &mut StreamRng, bytes: &mut Vec<u8>, originals: &[Original]) {
         // A number of the header.
         4 if bytes.len() > 80 => {
             let number = u64::from(any_word(rng)) << (32 * u32::from(rng.below(8) == 0));
-            let at = 16 + 8 * rng.below(8);
+            let at = (16 + 8 * rng.below(16)).min(bytes.len() - 8);
             bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
         }
         // A node, a link, a float.

@@ -1,4 +1,4 @@
-//! Index files: whatever the bytes, refused or true.
+//! Index files of every kind: whatever the bytes, refused or true.
 //!
 //! The first byte chooses a valid file and whether checksums are made to fit. The rest is
 //! edits of eight bytes: where, what, and how (replace a word, cut there, flip); or, where

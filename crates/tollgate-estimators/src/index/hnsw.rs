@@ -49,7 +49,6 @@
 //! hierarchical navigable small world graphs", 2018, doi:10.1109/TPAMI.2018.2889473.
 
 mod build;
-mod bytes;
 mod file;
 mod graph;
 mod kernel;
@@ -59,18 +58,20 @@ mod search;
 mod store;
 mod walk;
 
+use std::io::Write;
+
 use pulp::Arch;
 use serde::{Deserialize, Serialize};
 use tollgate_core::{EstimateError, FitError, History, ParamError, Queries, Query, Scratch, Seed};
 
-pub use self::file::HnswFileError;
+pub(super) use self::file::Header;
 use self::graph::Graph;
 use self::nodes::Nodes;
 pub(super) use self::prefetch::prefetch;
 use self::search::Buffers;
 use super::idle::Idle;
 use super::products::Kernel;
-use super::{Capabilities, Index, RowSets, check_grown};
+use super::{Capabilities, Index, IndexFileError, RowSets, check_grown};
 use crate::vector::{check_queries, checked_norm};
 
 /// Knobs of [`Hnsw`]. Unchecked until [`build`](Self::build).
@@ -290,6 +291,10 @@ impl Index for Hnsw {
         let embeddings = &history.embeddings()[first * self.dim()..];
         grown.insert_checked(Queries { embeddings, dim: self.dim() });
         Ok(Box::new(grown))
+    }
+
+    fn save(&self, to: &mut dyn Write) -> Result<(), IndexFileError> {
+        self.write(to)
     }
 
     fn nearest_into(

@@ -93,20 +93,24 @@
 
 mod buckets;
 mod choose;
+mod file;
 mod hash;
 mod probe;
 mod search;
+
+use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::{EstimateError, FitError, History, ParamError, Query, Scratch, Seed};
 
 use self::buckets::{Buckets, extended};
 use self::choose::{Choice, Sample};
+pub(super) use self::file::Header;
 use self::hash::{Hasher, mean_direction};
 use self::probe::Prober;
 use self::search::Search;
 use super::idle::Idle;
-use super::{Capabilities, ExactScan, Index, RowSets};
+use super::{Capabilities, ExactScan, Index, IndexFileError, RowSets};
 use crate::vector::checked_norm;
 
 /// What a digit of the hash is.
@@ -235,7 +239,21 @@ pub struct LshReport {
     pub examined: f64,
 }
 
-/// Looks at rows that hash like the query; approximate, grows row by row.
+impl LshReport {
+    /// That of an index without tables.
+    fn of_a_scan(n_rows: usize) -> Self {
+        let (tables, digits, width, queries) = (0, 0, 0, 0);
+        let (ratio, recall, examined) = (0.0, 1.0, 1.0);
+        Self { tables, digits, width, ratio, n_rows, queries, recall, examined }
+    }
+
+    fn of(choice: Choice, n_rows: usize, queries: usize, [recall, examined]: [f64; 2]) -> Self {
+        let Choice { shape: hash::Shape { tables, digits, width }, ratio, first: _ } = choice;
+        Self { tables, digits, width, ratio, n_rows, queries, recall, examined }
+    }
+}
+
+/// Looks at rows that hash like the query; approximate, grows row by row, can be saved.
 #[derive(Debug)]
 pub struct Lsh {
     recipe: LshRecipe,
@@ -260,14 +278,11 @@ struct Tables {
 
 impl Lsh {
     fn new(recipe: LshRecipe, seed: Seed, scan: ExactScan) -> Self {
-        let n_rows = scan.n_rows();
-        let (tables, digits, width, queries) = (0, 0, 0, 0);
-        let (ratio, recall, examined) = (0.0, 1.0, 1.0);
-        let report = LshReport { tables, digits, width, ratio, n_rows, queries, recall, examined };
+        let report = LshReport::of_a_scan(scan.n_rows());
         let probers = Idle::default();
         let mut index = Self { recipe, seed, scan, tables: None, report, probers };
         if let Some([chosen_on, tested_on]) = Sample::pair(&index.scan, recipe.k, seed) {
-            let mean = mean_direction(&index.scan);
+            let mean = mean_direction(&index.scan, index.scan.n_rows());
             if let Some(choice) = choose::choose(recipe, &index.scan, &mean, &chosen_on, seed) {
                 let hasher = Hasher::new(choice.shape, &mean, seed);
                 let empty = Buckets::empty(choice.shape.n_buckets());
@@ -293,7 +308,7 @@ impl Lsh {
 
     fn tested(&self, choice: Choice, sample: &Sample) -> LshReport {
         let n_rows = self.n_rows();
-        let [recall, examined] = sample
+        let measured = sample
             .mean(|row, nearest| {
                 let query = Query { embedding: self.scan.row(row as usize) };
                 let mut scratch = Scratch::default();
@@ -305,10 +320,7 @@ impl Lsh {
                 Ok([hits as f64 / nearest.len() as f64, scored as f64 / n_rows as f64])
             })
             .expect("rows of an index are queries that it takes");
-        let hash::Shape { tables, digits, width } = choice.shape;
-        let queries = sample.nearest.len();
-        let ratio = choice.ratio;
-        LshReport { tables, digits, width, ratio, n_rows, queries, recall, examined }
+        LshReport::of(choice, n_rows, sample.nearest.len(), measured)
     }
 
     /// As [`Index::nearest_into`]; answers how many rows were scored, or screened by their
@@ -344,7 +356,7 @@ impl Index for Lsh {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { exact: false, reproducible: true, insert: true, persist: false }
+        Capabilities { exact: false, reproducible: true, insert: true, persist: true }
     }
 
     fn n_rows(&self) -> usize {
@@ -367,6 +379,10 @@ impl Index for Lsh {
         });
         let Self { recipe, seed, report, .. } = *self;
         Ok(Box::new(Self { recipe, seed, scan, tables, report, probers: Idle::default() }))
+    }
+
+    fn save(&self, to: &mut dyn Write) -> Result<(), IndexFileError> {
+        self.write(to)
     }
 
     fn nearest_into(

@@ -46,8 +46,10 @@
 mod among;
 mod coarse;
 mod codes;
+mod file;
 mod selection;
 
+use std::io::Write;
 use std::sync::Arc;
 
 use faer::linalg::matmul::matmul;
@@ -56,10 +58,12 @@ use tollgate_core::{EstimateError, FitError, History, ParamError, Queries, Query
 
 pub(super) use self::among::{Screened, Sought};
 use self::codes::Codes;
+pub(super) use self::file::Header;
+use self::file::Rows;
 use self::selection::{Candidate, Run, Selection, small};
 use super::hnsw::prefetch;
 use super::products::Kernel;
-use super::{Capabilities, Index, RowSets, check_grown};
+use super::{Capabilities, Index, IndexFileError, RowSets, check_grown};
 use crate::vector::{F32_LENGTHS, checked_norm, dot, dot_f32, dot_f32_error, inverse_norms};
 
 /// Rows a matrix product: 1024 rows of 384 `f32` are 1.5 MB, a second-level cache.
@@ -81,11 +85,11 @@ const FEW: usize = 64;
 const AHEAD: usize = 4;
 const MOST_LINES: usize = 32;
 
-/// Compares every row; exact.
+/// Compares every row; exact, grows, can be saved.
 #[derive(Clone, Debug)]
 pub struct ExactScan {
     /// Row-major `(n_rows, dim)`.
-    rows: Arc<[f32]>,
+    rows: Rows,
     dim: usize,
     /// `1 / |x_r|`.
     inverse_norms: Vec<f64>,
@@ -103,28 +107,37 @@ impl ExactScan {
     /// # Errors
     /// [`FitError::ZeroVector`] names the first embedding without a direction.
     pub fn new(history: &History) -> Result<Self, FitError> {
-        Self::with_codes(history, Self::codes_pay(history))
+        Self::with_codes(history, Self::codes_pay(history.len(), history.dim()))
     }
 
-    fn codes_pay(history: &History) -> bool {
-        let large = history.len() >= MIN_CODED_ROWS && codes::DIMS.contains(&history.dim());
-        large && Kernel::pays()
+    fn codes_pay(n_rows: usize, dim: usize) -> bool {
+        n_rows >= MIN_CODED_ROWS && codes::DIMS.contains(&dim) && Kernel::pays()
     }
 
     /// With codes or without, which decides nothing but the time.
     pub(super) fn with_codes(history: &History, coded: bool) -> Result<Self, FitError> {
-        Self::assemble(history, coded, None)
+        Self::of_history(history, coded, None)
     }
 
     /// With codes or without; `known` are those of the first rows.
-    fn assemble(history: &History, coded: bool, known: Option<&Codes>) -> Result<Self, FitError> {
+    fn of_history(history: &History, coded: bool, known: Option<&Codes>) -> Result<Self, FitError> {
         let inverse_norms = inverse_norms(history)?;
         if u32::try_from(history.len()).is_err() {
             let got = history.len() as f64;
             return Err(ParamError { field: "rows", rule: "below 2^32", got }.into());
         }
-        let rows = history.embeddings().clone();
-        let dim = history.dim();
+        let rows = Rows::Shared(history.embeddings().clone());
+        Ok(Self::assemble(rows, history.dim(), inverse_norms, coded, known))
+    }
+
+    /// Of rows that have been checked.
+    fn assemble(
+        rows: Rows,
+        dim: usize,
+        inverse_norms: Vec<f64>,
+        coded: bool,
+        known: Option<&Codes>,
+    ) -> Self {
         let screened = inverse_norms.iter().all(|inverse| F32_LENGTHS.contains(&(1.0 / inverse)));
         // The cosine takes five roundings more than the product: of both inverse lengths,
         // of both products with them, and of the bound.
@@ -132,21 +145,22 @@ impl ExactScan {
         let error = if screened { dot_f32_error(dim) + roundings } else { f64::INFINITY };
         let codes = (coded && error.is_finite()).then(|| {
             let mut codes = known.cloned().unwrap_or_else(|| Codes::new(dim));
-            codes.extend(&rows[codes.len() * dim..], &inverse_norms[codes.len()..]);
+            codes.extend(&rows.values()[codes.len() * dim..], &inverse_norms[codes.len()..]);
             Arc::new(codes)
         });
         let inverse_norms_f32 = inverse_norms.iter().map(|&inverse| narrow(inverse)).collect();
-        Ok(Self { rows, dim, inverse_norms, inverse_norms_f32, error, codes })
+        Self { rows, dim, inverse_norms, inverse_norms_f32, error, codes }
     }
 
     /// As [`Index::grow`].
     pub(super) fn grown(&self, history: &History) -> Result<Self, FitError> {
         check_grown(history, self.n_rows(), self.dim)?;
-        Self::assemble(history, Self::codes_pay(history), self.codes.as_deref())
+        let coded = Self::codes_pay(history.len(), history.dim());
+        Self::of_history(history, coded, self.codes.as_deref())
     }
 
     pub(super) fn row(&self, row: usize) -> &[f32] {
-        &self.rows[row * self.dim..(row + 1) * self.dim]
+        &self.rows.values()[row * self.dim..(row + 1) * self.dim]
     }
 
     /// `1 / |x_r|`.
@@ -320,7 +334,7 @@ impl Index for ExactScan {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { exact: true, reproducible: true, insert: true, persist: false }
+        Capabilities { exact: true, reproducible: true, insert: true, persist: true }
     }
 
     fn n_rows(&self) -> usize {
@@ -333,6 +347,10 @@ impl Index for ExactScan {
 
     fn grow(&self, history: &History) -> Result<Box<dyn Index>, FitError> {
         Ok(Box::new(self.grown(history)?))
+    }
+
+    fn save(&self, to: &mut dyn Write) -> Result<(), IndexFileError> {
+        self.write(to)
     }
 
     fn nearest_into(
@@ -382,7 +400,7 @@ impl Index for ExactScan {
         let left = &queries.embeddings[..n_queries * self.dim];
         let left = MatRef::from_row_major_slice(left, n_queries, self.dim);
         let mut products = vec![0.0_f32; n_queries * ROW_BLOCK];
-        for (block, rows) in self.rows.chunks(ROW_BLOCK * self.dim).enumerate() {
+        for (block, rows) in self.rows.values().chunks(ROW_BLOCK * self.dim).enumerate() {
             let first = block * ROW_BLOCK;
             let n_rows = rows.len() / self.dim;
             let products = &mut products[..n_queries * n_rows];

@@ -4,11 +4,8 @@ use std::fmt;
 
 use bytemuck::Pod;
 
+use super::super::file::{LINE, Part};
 use super::super::pages::ask_for_large;
-use super::bytes::Part;
-
-/// Bytes of a cache line.
-pub(super) const LINE: usize = 64;
 
 /// Rows of `stride` values that begin on cache lines where `stride` values fill some.
 ///

@@ -27,9 +27,7 @@ pub(super) fn build(n: usize) -> Hnsw {
 }
 
 pub(super) fn save(index: &Hnsw) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    index.save(&mut bytes).unwrap();
-    bytes
+    super::super::file::tests::save(index)
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use super::hash::{Hasher, ROWS, small, write_unit};
-use crate::index::{ExactScan, Index};
+use crate::index::file::invalid;
+use crate::index::{ExactScan, Index, IndexFileError};
 
 /// The rows of each bucket, ascending, all in one piece.
 #[derive(Clone, Debug)]
@@ -21,6 +22,23 @@ impl Buckets {
     pub(super) fn rows(&self, bucket: u32) -> &[u32] {
         let bucket = bucket as usize;
         &self.rows[self.starts[bucket] as usize..self.starts[bucket + 1] as usize]
+    }
+
+    /// A table from a file: the bucket of each row, which may be any number.
+    pub(super) fn checked(n_buckets: usize, buckets: &[u32]) -> Result<Self, IndexFileError> {
+        match buckets.iter().find(|&&bucket| bucket as usize >= n_buckets) {
+            Some(bucket) => Err(invalid(format!("a row in bucket {bucket} of {n_buckets}"))),
+            None => Ok(Self::empty(n_buckets).extended(0, buckets)),
+        }
+    }
+
+    /// Overwrites `buckets` with the bucket of each row.
+    pub(super) fn write(&self, buckets: &mut [u32]) {
+        for (bucket, ends) in (0..).zip(self.starts.windows(2)) {
+            for &row in &self.rows[ends[0] as usize..ends[1] as usize] {
+                buckets[row as usize] = bucket;
+            }
+        }
     }
 
     /// This table with more rows: `buckets` are those of the rows from `first` on.

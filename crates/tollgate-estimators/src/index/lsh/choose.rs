@@ -17,6 +17,9 @@ const STRIDE: usize = 128;
 /// Rows that stand for queries while choosing, and as many to test the choice on.
 const QUERIES: usize = 256;
 
+/// Fewer rows are never hashed.
+const LEAST_ROWS: usize = 4 * QUERIES;
+
 /// Rows that stand for all rows.
 const CROWD: usize = 1024;
 
@@ -24,7 +27,7 @@ const CROWD: usize = 1024;
 const COUNTED: usize = 32;
 
 /// The radius that a query begins with, at least.
-const FIRST: f64 = 1e-3;
+pub(super) const FIRST: f64 = 1e-3;
 
 /// Squared distances are taken to be no less, so that copies have no infinite ratio.
 pub(super) const LEAST: f64 = 1e-9;
@@ -37,8 +40,6 @@ pub(super) struct Choice {
     pub(super) ratio: f64,
     /// The radius that a query begins with.
     pub(super) first: f64,
-    /// Rows of a scan that a query is expected to be worth.
-    price: f64,
 }
 
 /// Rows that stand for queries.
@@ -53,7 +54,7 @@ impl Sample {
     /// Two samples that share no row; `None` where there are too few rows for that.
     pub(super) fn pair(scan: &ExactScan, k: usize, seed: Seed) -> Option<[Self; 2]> {
         let n = QUERIES;
-        if scan.n_rows() < 4 * n || scan.n_rows() <= k {
+        if scan.n_rows() < LEAST_ROWS || scan.n_rows() <= k {
             return None;
         }
         let mut rows: Vec<u32> = (0..small(scan.n_rows())).collect();
@@ -179,8 +180,8 @@ pub(super) fn choose(
     let crowd = Hashed::new(&pool, scan, &rows);
     let trial = Trial { recipe, n_rows: scan.n_rows(), sample, queries, neighbors, crowd };
     let tried = shapes(recipe.family, scan.n_rows()).into_iter().flat_map(|shape| trial.run(shape));
-    let cheapest = tried.min_by(|a, b| a.price.total_cmp(&b.price))?;
-    recipe.pays(cheapest.price, scan.n_rows()).then_some(cheapest)
+    let (price, cheapest) = tried.min_by(|a, b| a.0.total_cmp(&b.0))?;
+    recipe.pays(price, scan.n_rows()).then_some(cheapest)
 }
 
 /// Shapes with neither far too few buckets nor far too many.
@@ -199,6 +200,17 @@ fn shapes(family: LshFamily, n_rows: usize) -> Vec<Shape> {
     all.filter(|shape| shape.digits * shape.radix().ilog2() as usize <= 24).filter(fits).collect()
 }
 
+fn numbers_of_tables() -> impl Iterator<Item = usize> {
+    (0..).map(|log| 1 << log).take_while(|&tables| tables <= TABLES)
+}
+
+/// Whether a shape can be what was chosen for so many rows.
+pub(super) fn is_tried(family: LshFamily, n_rows: usize, shape: Shape) -> bool {
+    n_rows >= LEAST_ROWS
+        && numbers_of_tables().any(|tables| tables == shape.tables)
+        && shapes(family, n_rows).contains(&Shape { tables: 0, ..shape })
+}
+
 struct Trial<'a> {
     recipe: LshRecipe,
     n_rows: usize,
@@ -209,8 +221,9 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// A digit's shape with 1, 2, 4, ... tables.
-    fn run(&self, shape: Shape) -> Vec<Choice> {
+    /// A digit's shape with 1, 2, 4, ... tables, each with what a query is expected to be
+    /// worth, in rows of a scan.
+    fn run(&self, shape: Shape) -> Vec<(f64, Choice)> {
         let neighbors = self.neighbors.symbols(shape);
         let crowd = self.crowd.symbols(shape);
         let per_row = TABLES * shape.digits;
@@ -226,8 +239,7 @@ impl Trial<'_> {
                 [of(&neighbors[query * k * per_row..(query + 1) * k * per_row]), of(&crowd)]
             })
             .collect();
-        let tables = (0..).map(|log| 1 << log).take_while(|&tables| tables <= TABLES);
-        tables
+        numbers_of_tables()
             .map(|tables| {
                 let shape = Shape { tables, ..shape };
                 let least = |row: &[f32; TABLES]| {
@@ -244,7 +256,7 @@ impl Trial<'_> {
                 let mut sorted = radii;
                 sorted.sort_unstable_by(f64::total_cmp);
                 let first = sorted[sorted.len() / 4].max(FIRST);
-                Choice { shape, ratio, first, price }
+                (price, Choice { shape, ratio, first })
             })
             .collect()
     }

@@ -161,17 +161,17 @@ pub(super) fn write_unit(x: &[f32], inverse_norm: f64, unit: &mut Vec<f32>) {
     unit.extend(x.iter().map(|&x| (f64::from(x) * inverse_norm) as f32));
 }
 
-/// The mean of the rows' directions.
+/// The mean of the directions of the first `n_rows` rows.
 #[expect(clippy::cast_possible_truncation, reason = "hashes are made in f32")]
-pub(super) fn mean_direction(scan: &ExactScan) -> Vec<f32> {
+pub(super) fn mean_direction(scan: &ExactScan, n_rows: usize) -> Vec<f32> {
     let mut sums = vec![0.0; scan.dim()];
-    for row in 0..scan.n_rows() {
+    for row in 0..n_rows {
         let inverse_norm = scan.inverse_norm(row);
         for (sum, &x) in sums.iter_mut().zip(scan.row(row)) {
             *sum += f64::from(x) * inverse_norm;
         }
     }
-    sums.iter().map(|sum| (sum / scan.n_rows() as f64) as f32).collect()
+    sums.iter().map(|sum| (sum / n_rows as f64) as f32).collect()
 }
 
 /// Every output is summed in the order of the dimensions, without fused multiplication:

@@ -6,10 +6,10 @@
 //! bytes behind a `&[u8]` must not change, and nobody can keep another program from
 //! writing to a file. What is done about it:
 //!
-//! * [`Hnsw::open`](super::Hnsw::open) says that a file must not be written to while an
-//!   index lies in it, and [`Hnsw::save_as`](super::Hnsw::save_as) never does: it writes a
-//!   new file and puts it in the place of the old one, whose bytes stay for those who have
-//!   mapped it.
+//! * [`Hnsw::open`](super::Hnsw::open) and its like say that a file must not be written to
+//!   while an index lies in it, and [`Index::save_as`](super::Index::save_as) never does: it
+//!   writes a new file and puts it in the place of the old one, whose bytes stay for those
+//!   who have mapped it.
 //! * The map is read only, so nothing here writes to it either.
 //! * Every number of the file is checked when it is opened, and every array is indexed
 //!   with bounds checks afterwards all the same, so bytes that change behind its back lead
@@ -17,6 +17,7 @@
 //!   is cut short while it is mapped ends the program, as it does with every map.
 #![expect(unsafe_code, reason = "mapping a file; see the safety section")]
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::marker::PhantomData;
@@ -35,13 +36,11 @@ const STEP: usize = 1 << 20;
 /// So many bytes, aligned as every array needs them to be.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct Line([u8; super::store::LINE]);
+struct Line([u8; super::LINE]);
 
 /// A file's bytes; the first is on a cache line.
-#[derive(Debug)]
 pub(super) struct Bytes(Source);
 
-#[derive(Debug)]
 enum Source {
     Read { lines: Vec<Line>, len: usize },
     Mapped(Mmap),
@@ -82,9 +81,15 @@ impl Bytes {
     }
 }
 
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bytes({})", self.all().len())
+    }
+}
+
 /// An array of a file.
 #[derive(Debug)]
-pub(super) struct Part<T> {
+pub(in super::super) struct Part<T> {
     bytes: Arc<Bytes>,
     at: Range<usize>,
     values: PhantomData<T>,
@@ -103,7 +108,7 @@ impl<T: Pod> Part<T> {
         Some(Self { bytes: Arc::clone(bytes), at, values: PhantomData })
     }
 
-    pub(super) fn values(&self) -> &[T] {
+    pub(in super::super) fn values(&self) -> &[T] {
         bytemuck::cast_slice(&self.bytes.all()[self.at.clone()])
     }
 }
