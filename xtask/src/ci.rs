@@ -25,8 +25,6 @@ pub(crate) fn run(options: &CiOptions) -> Result<()> {
         None => skipped.push("the real streams: TOLLGATE_DATA is not set".to_owned()),
         Some(data) => real_streams(data)?,
     }
-    // Parts behind features that default builds leave out.
-    shell::run("cargo", &["test", "-p", "tollgate-estimators", "--features", "kd-tree"], &[])?;
     // Damaged index files, at random; cargo-fuzz would need a nightly compiler.
     let driver = ["run", "--release", "-p", "tollgate-estimators", "--example", "fuzz_index_file"];
     shell::run("cargo", &[&driver[..], &["--", "--seconds", "60"]].concat(), &[])?;
