@@ -51,7 +51,7 @@ use tollgate_core::{BoxError, EstimateTable, Estimator, Fit, FitError, History, 
 use crate::exp::exp_each;
 use crate::kmeans;
 use crate::regression::{Features, RegressionEstimator, check_lambda};
-use crate::vector::{dot, dot_codes_by, inverse_norms};
+use crate::vector::{directions, dot, dot_codes_by};
 
 /// What is added to the diagonal of `K`: more than the products in `f32` are off by.
 const JITTER: f64 = 1e-6;
@@ -302,16 +302,6 @@ impl WithSimd for Exponents<'_> {
             *out = kernels.exponent(product, *length);
         }
     }
-}
-
-/// The history's prompts, lengths divided out.
-#[expect(clippy::cast_possible_truncation, reason = "embeddings are f32")]
-fn directions(history: &History) -> Result<Vec<f32>, FitError> {
-    let rows = history.embeddings().chunks_exact(history.dim());
-    let scaled = rows.zip(inverse_norms(history)?);
-    Ok(scaled
-        .flat_map(|(row, inverse)| row.iter().map(move |&x| (f64::from(x) * inverse) as f32))
-        .collect())
 }
 
 /// Moves every landmark to the nearest point that 127 steps in each direction reach, and

@@ -45,6 +45,7 @@
 //! * [`KernelRidge`]: smooth in the embedding, by kernels at landmarks.
 //! * [`Trained`]: logistic heads for scores and linear ones for log costs.
 //! * [`Eagle`]: ratings of the models, global and near the prompt, from who beat whom.
+//! * [`Clusters`]: what a model is in each cluster of prompts, for models that come and go.
 //! * [`Blend`]: weighted means of other recipes.
 //! * [`Auto`]: the default one; picks parts and weights on the history, and says why.
 
@@ -52,14 +53,17 @@ mod auto;
 mod blend;
 mod blocks;
 mod calibration;
+mod clusters;
 mod eagle;
 mod exp;
 mod index;
 mod kernel_ridge;
 mod kmeans;
 mod knn;
+mod labelling;
 mod labels;
 mod log_costs;
+mod pool;
 mod regression;
 mod ridge;
 mod trained;
@@ -68,6 +72,7 @@ mod vector;
 pub use auto::Auto;
 pub use blend::{Blend, BlendError, BlendWeights};
 pub use calibration::coverage;
+pub use clusters::{Clusters, ClustersConfig};
 pub use eagle::{Eagle, EagleConfig};
 #[cfg(feature = "kd-tree")]
 pub use index::KdTree;

@@ -137,6 +137,32 @@ impl WithSimd for Fast<'_> {
     }
 }
 
+/// The dot products of `x` with every row of a table, each as [`dot_f32`]; `rows` is row-major
+/// `(out.len(), x.len())`.
+pub(crate) fn dot_each(rows: &[f32], x: &[f32], out: &mut [f32]) {
+    debug_assert_eq!(rows.len(), out.len() * x.len());
+    Arch::new().dispatch(FastEach { rows, x, out });
+}
+
+/// [`dot_each`], likewise.
+struct FastEach<'a> {
+    rows: &'a [f32],
+    x: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for FastEach<'_> {
+    type Output = ();
+
+    #[expect(clippy::inline_always, reason = "to be compiled for each instruction set")]
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for (out, row) in self.out.iter_mut().zip(self.rows.chunks_exact(self.x.len())) {
+            *out = Fast { a: row, b: self.x }.with_simd(simd);
+        }
+    }
+}
+
 /// Lengths between which [`dot_f32_error`] holds: no product overflows, and what
 /// underflows is far below the bound.
 pub(crate) const F32_LENGTHS: std::ops::RangeInclusive<f64> = 2.3e-10..=4.2e9;
@@ -185,6 +211,14 @@ pub(crate) fn checked_norm(embedding: &[f32], dim: usize) -> Result<f64, Estimat
     Ok(square.sqrt())
 }
 
+/// Overwrites `out` with the direction of an embedding of this length, rounded as
+/// [`directions`] rounds.
+#[expect(clippy::cast_possible_truncation, reason = "embeddings are f32")]
+pub(crate) fn direction_into(embedding: &[f32], norm: f64, out: &mut [f32]) {
+    let inverse = 1.0 / norm;
+    out.iter_mut().zip(embedding).for_each(|(out, &x)| *out = (f64::from(x) * inverse) as f32);
+}
+
 /// Refuses the first query that [`checked_norm`] refuses, before any work is spent.
 pub(crate) fn check_queries(queries: Queries<'_>, dim: usize) -> Result<(), EstimateError> {
     (0..queries.len())
@@ -208,6 +242,19 @@ pub(crate) fn inverse_norms(history: &History) -> Result<Vec<f64>, FitError> {
             }
         })
         .collect()
+}
+
+/// The history's prompts, lengths divided out; row-major `(len, dim)`.
+///
+/// # Errors
+/// As [`inverse_norms`].
+#[expect(clippy::cast_possible_truncation, reason = "embeddings are f32")]
+pub(crate) fn directions(history: &History) -> Result<Vec<f32>, FitError> {
+    let rows = history.embeddings().chunks_exact(history.dim());
+    let scaled = rows.zip(inverse_norms(history)?);
+    Ok(scaled
+        .flat_map(|(row, inverse)| row.iter().map(move |&x| (f64::from(x) * inverse) as f32))
+        .collect())
 }
 
 #[cfg(test)]

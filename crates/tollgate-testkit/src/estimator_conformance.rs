@@ -8,10 +8,10 @@ use tollgate_core::{
     Models, Purpose, Queries, Query, Scratch, Seed,
 };
 
-const DIM: usize = 12;
-const SEED: Seed = Seed(11);
+pub(crate) const DIM: usize = 12;
+pub(crate) const SEED: Seed = Seed(11);
 /// Sorted.
-const NAMES: [&str; 3] = ["a", "b", "c"];
+pub(crate) const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// Runs the whole suite.
 ///
@@ -167,14 +167,14 @@ fn cases() -> Vec<Case> {
     .collect()
 }
 
-struct Table {
-    embeddings: Vec<f32>,
-    quality: Vec<f64>,
-    cost: Vec<f64>,
+pub(crate) struct Table {
+    pub(crate) embeddings: Vec<f32>,
+    pub(crate) quality: Vec<f64>,
+    pub(crate) cost: Vec<f64>,
 }
 
 impl Table {
-    fn history(self, names: &[&str]) -> History {
+    pub(crate) fn history(self, names: &[&str]) -> History {
         let models = Models::new(names).expect("the names differ");
         History::new(models, DIM, self.embeddings, self.quality, self.cost)
             .expect("the table is made to be valid")
@@ -182,7 +182,7 @@ impl Table {
 }
 
 /// Random prompts, labelled where `labelled(row, model)` says so.
-fn table(n: usize, labelled: impl Fn(usize, usize) -> bool) -> Table {
+pub(crate) fn table(n: usize, labelled: impl Fn(usize, usize) -> bool) -> Table {
     let mut rng = SEED.stream(Purpose::Synthesis, n as u64);
     let mut table = Table { embeddings: Vec::new(), quality: Vec::new(), cost: Vec::new() };
     for row in 0..n {
@@ -209,7 +209,7 @@ fn queries() -> Vec<f32> {
     embeddings
 }
 
-fn fit(recipe: &dyn Fit, history: &History) -> Box<dyn Estimator> {
+pub(crate) fn fit(recipe: &dyn Fit, history: &History) -> Box<dyn Estimator> {
     recipe.fit(history, SEED).expect("a valid history is learned from")
 }
 
@@ -219,7 +219,7 @@ fn held_out(recipe: &dyn Fit, history: &History) -> EstimateTable {
 
 /// One by one into NaN, and again as one batch with a scratch that has been used: equal
 /// bits, so nothing is left over from what was there.
-fn overwrites_everything(estimator: &dyn Estimator, context: &str) -> EstimateTable {
+pub(crate) fn overwrites_everything(estimator: &dyn Estimator, context: &str) -> EstimateTable {
     let embeddings = queries();
     let queries = Queries { embeddings: &embeddings, dim: DIM };
     let n_models = estimator.models().len();
@@ -257,7 +257,7 @@ fn poison(out: &mut EstimatesMut<'_>) {
     }
 }
 
-fn columns(estimates: Estimates<'_>) -> [(&'static str, &[f64]); 4] {
+pub(crate) fn columns(estimates: Estimates<'_>) -> [(&'static str, &[f64]); 4] {
     [
         ("quality", estimates.quality),
         ("quality_se", estimates.quality_se),
@@ -266,7 +266,7 @@ fn columns(estimates: Estimates<'_>) -> [(&'static str, &[f64]); 4] {
     ]
 }
 
-fn is_sane(estimates: Estimates<'_>, context: &str) {
+pub(crate) fn is_sane(estimates: Estimates<'_>, context: &str) {
     for (name, column) in columns(estimates) {
         for (at, &value) in column.iter().enumerate() {
             let valid = value >= 0.0 && value.is_finite();
@@ -277,7 +277,7 @@ fn is_sane(estimates: Estimates<'_>, context: &str) {
     assert!(highest <= 1.0 + 1e-9, "a quality of {context} is {highest}");
 }
 
-fn same_bits(a: Estimates<'_>, b: Estimates<'_>, context: &str) {
+pub(crate) fn same_bits(a: Estimates<'_>, b: Estimates<'_>, context: &str) {
     for ((name, a), (_, b)) in columns(a).into_iter().zip(columns(b)) {
         for (at, (a, b)) in a.iter().zip(b).enumerate() {
             let equal = a.to_bits() == b.to_bits();

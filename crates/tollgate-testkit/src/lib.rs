@@ -9,6 +9,8 @@ pub mod instances;
 #[cfg(feature = "conformance")]
 pub mod policy_conformance;
 #[cfg(feature = "conformance")]
+pub mod pool_conformance;
+#[cfg(feature = "conformance")]
 pub mod problems;
 #[cfg(feature = "conformance")]
 pub mod solver_conformance;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tollgate_core::{Fit, Policy, Solver};
 use tollgate_estimators::{
-    Auto, Blend, BlendWeights, EagleConfig, KernelRidgeConfig, KnnConfig, RidgeConfig,
-    TrainedConfig,
+    Auto, Blend, BlendWeights, ClustersConfig, EagleConfig, KernelRidgeConfig, KnnConfig,
+    RidgeConfig, TrainedConfig,
 };
 use tollgate_solvers::{
     CuttingPlaneConfig, LagrangianConfig, PrimalDualConfig, SimplexConfig, SmoothedLbfgsConfig,
@@ -43,7 +43,7 @@ const SOLVER: &str = "solver";
 
 /// The names of all estimators.
 pub const ESTIMATORS: &[&str] =
-    &["knn", "ridge", "kernel-ridge", "trained", "eagle", "blend", "auto"];
+    &["knn", "ridge", "kernel-ridge", "trained", "eagle", "clusters", "blend", "auto"];
 
 /// The names of all solvers.
 pub const SOLVERS: &[&str] = &[
@@ -120,6 +120,10 @@ pub fn estimator(spec: &Spec) -> Result<Arc<dyn Fit>, SpecError> {
         }
         "eagle" => {
             let config: EagleConfig = spec.config(ESTIMATOR)?;
+            Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
+        }
+        "clusters" => {
+            let config: ClustersConfig = spec.config(ESTIMATOR)?;
             Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
         }
         "blend" => {

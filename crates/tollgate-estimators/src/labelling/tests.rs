@@ -1,0 +1,20 @@
+use super::*;
+
+/// Four prompts in cluster 0, two in cluster 1: the medoids first of all, and after any
+/// number of prompts no cluster is a whole prompt behind its share.
+#[test]
+fn clusters_in_proportion_and_medoids_first() {
+    let nearest = [(0, 0.1), (1, 0.3), (0, 0.4), (0, 0.4), (1, 0.2), (0, 0.3)];
+    for seed in 0..5 {
+        let order = by_clusters(&nearest, 3, Seed(seed));
+        assert_eq!(order[..2], [2, 1]);
+        for taken in 1..=6 {
+            let of_0 = order[..taken].iter().filter(|&&row| nearest[row].0 == 0);
+            let share = taken as f64 * 4.0 / 6.0;
+            assert!((of_0.count() as f64 - share).abs() < 1.0, "{order:?}");
+        }
+        let mut sorted = order;
+        sorted.sort_unstable();
+        assert_eq!(sorted, [0, 1, 2, 3, 4, 5]);
+    }
+}
