@@ -5,6 +5,7 @@ mod index;
 mod memory;
 mod points;
 mod pool;
+mod python;
 mod route;
 mod solve;
 
@@ -50,9 +51,10 @@ impl BenchOptions {
         Self { what: What::Decide { at_least: 5e5, at_least_large: 1e5 } }
     }
 
-    /// Whole decisions, against what is promised and some slack.
-    pub(crate) fn route() -> Self {
-        Self { what: What::Route(route::RouteOptions::quick()) }
+    /// Whole decisions, against what is promised and some slack, beside the published
+    /// reference's where that can be had.
+    pub(crate) fn route(compare: bool) -> Self {
+        Self { what: What::Route(route::RouteOptions::quick(compare)) }
     }
 
     /// A pool that changes under traffic, against what is promised.

@@ -34,9 +34,13 @@ pub(crate) fn run(options: &CiOptions) -> Result<()> {
     // Competitive ratios in small: what holds at any size.
     theory::run(&theory::TheoryOptions::reduced())?;
     bench::run(&bench::BenchOptions::decide())?;
-    bench::run(&bench::BenchOptions::route())?;
     bench::run(&bench::BenchOptions::pool())?;
-    // The rows of our own are measured whether or not there is something to compare with.
+    // What is our own is measured whether or not there is something to compare with.
+    let compare = book::install(&["numpy", "hnswlib"]);
+    if let Err(error) = &compare {
+        skipped.push(format!("the comparison with the published reference: {error:#}"));
+    }
+    bench::run(&bench::BenchOptions::route(compare.is_ok()))?;
     let compare = book::install(&["numpy", "faiss-cpu", "hnswlib"]);
     if let Err(error) = &compare {
         skipped.push(format!("the comparison with hnswlib and faiss: {error:#}"));

@@ -4,7 +4,11 @@
 //! from the history that are solved for anew every 100 arrivals. A decision's time is the
 //! least of some rounds over the same queries, the median and the 99th percentile are over
 //! queries. Decisions that solve first have a column of their own.
+//!
+//! With `--compare` the decision of the published reference stands beside ours, restated in
+//! Python on the same history and queries, in turns with them.
 
+mod published;
 mod watch;
 
 use std::sync::Arc;
@@ -16,6 +20,7 @@ use tollgate::core::{Fit, History, Models, Purpose, Seed};
 use tollgate::policies::ResolveConfig;
 use tollgate::{Budget, Request, Router, Spec, presets, registry};
 
+use self::published::Published;
 use self::watch::{Clock, WatchedPolicy, WatchedRecipe};
 use super::points::{Clusters, DIM};
 use super::{memory, quantile};
@@ -47,16 +52,19 @@ pub(crate) struct RouteOptions {
     /// Queries in a round.
     #[arg(long, default_value_t = 2_000)]
     queries: usize,
+    /// Beside the published reference, through Python.
+    #[arg(long)]
+    compare: bool,
     /// Fail when a decision allocates, or a median is more than 25 % beyond its bar.
     #[arg(long)]
     check: bool,
 }
 
 impl RouteOptions {
-    pub(super) fn quick() -> Self {
+    pub(super) fn quick(compare: bool) -> Self {
         let estimators = ["ridge", "knn:k=5,index=hnsw"];
         let estimators = estimators.iter().filter_map(|spec| spec.parse().ok()).collect();
-        Self { estimators, rows: 26_000, queries: 1_000, check: true }
+        Self { estimators, rows: 26_000, queries: 1_000, compare, check: true }
     }
 }
 
@@ -79,9 +87,10 @@ struct Times {
 }
 
 pub(super) fn run(options: &RouteOptions) -> Result<()> {
-    let RouteOptions { estimators, rows, queries, check } = options;
+    let RouteOptions { estimators, rows, queries, compare, check } = options;
     ensure!(*rows > 0 && *queries > 0, "--rows and --queries must be >= 1");
     let world = World::new(*rows, *queries)?;
+    let mut published = if *compare { Published::start(&world)? } else { None };
     println!(
         "{rows} x {DIM}, {N_MODELS} models, one thread, least of {ROUNDS} rounds of {queries} \
          decisions; microseconds\n\n\
@@ -96,7 +105,7 @@ pub(super) fn run(options: &RouteOptions) -> Result<()> {
         "with a solve",
         "allocations"
     );
-    let mut broken = Vec::new();
+    let (mut broken, mut medians) = (Vec::new(), Vec::new());
     for spec in estimators {
         let recipe = match registry::estimator(spec) {
             Ok(recipe) => recipe,
@@ -109,6 +118,13 @@ pub(super) fn run(options: &RouteOptions) -> Result<()> {
         let times = world.time(recipe)?;
         let p50 = quantile(&times.whole, 0.5);
         println!("{}", show(spec, &times));
+        medians.push((spec.to_string(), p50));
+        if let Some(published) = &mut published {
+            // As many rounds as ours, spread over the run.
+            for _ in 0..ROUNDS.div_ceil(estimators.len()) {
+                published.turn()?;
+            }
+        }
         if let Some(choice) = &times.choice {
             println!("{:<24} picked: {choice}", "");
         }
@@ -122,6 +138,9 @@ pub(super) fn run(options: &RouteOptions) -> Result<()> {
         if times.allocations > 0 {
             broken.push(format!("{spec}: {} allocations, promised 0", times.allocations));
         }
+    }
+    if let Some(published) = &published {
+        published.report(&medians);
     }
     if *check && !broken.is_empty() {
         bail!("promises are broken:\n{}", broken.join("\n"));

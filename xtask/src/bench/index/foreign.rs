@@ -1,16 +1,14 @@
-//! hnswlib and faiss, in a Python process that answers commands: one line of JSON each way.
+//! hnswlib and faiss, in a Python process.
 
 use std::cell::RefCell;
-use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::ops::Range;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::super::python::{Pipe, hand_over};
 use super::contenders::{Answer, Built, Contender};
 use super::{K, Points};
 use crate::book;
@@ -45,7 +43,7 @@ impl Python {
             }
         }
         let Some(python) = python else { return Ok(None) };
-        let mut pipe = Pipe::open(&python)?;
+        let mut pipe = Pipe::open(&python, SCRIPT)?;
         let hello = pipe.ask(&json!({ "do": "hello" }))?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let offers = hello["offers"].as_array().context("no offers")?.iter().map(text).collect();
@@ -65,16 +63,8 @@ pub(super) fn theirs<'a>(
     points: &Points,
 ) -> Result<Vec<Box<dyn Contender + 'a>>> {
     let Some(Python { pipe, offers, .. }) = python else { return Ok(Vec::new()) };
-    let folder = crate::root().join("target/bench");
-    fs::create_dir_all(&folder)?;
-    let write = |name: &str, values: &[f32]| -> Result<String> {
-        let path = folder.join(name);
-        let file = File::create(&path);
-        let file = file.with_context(|| format!("can't write {}", path.display()))?;
-        let mut file = BufWriter::new(file);
-        values.iter().try_for_each(|value| file.write_all(&value.to_le_bytes()))?;
-        file.flush()?;
-        Ok(path.to_string_lossy().into_owned())
+    let write = |name: &str, values: &[f32]| {
+        hand_over(name, values.iter().map(|value| value.to_le_bytes()))
     };
     pipe.borrow_mut().ask(&json!({
         "do": "load",
@@ -119,41 +109,5 @@ impl Contender for Foreign {
         let found: Vec<Vec<u32>> = serde_json::from_value(answer["found"].clone())?;
         let pairs = micros.into_iter().zip(found);
         Ok(pairs.map(|(micros, rows)| Answer { micros, rows }).collect())
-    }
-}
-
-struct Pipe {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Pipe {
-    fn open(python: &str) -> Result<Self> {
-        let mut command = Command::new(python);
-        // One thread on both sides, whatever the libraries would like.
-        command.args(["-u", SCRIPT]).env("OMP_NUM_THREADS", "1").current_dir(crate::root());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("can't run {python} {SCRIPT}"))?;
-        let input = child.stdin.take().context("the child's input is piped")?;
-        let output = BufReader::new(child.stdout.take().context("the child's output is piped")?);
-        Ok(Self { child, input, output })
-    }
-
-    fn ask(&mut self, command: &Value) -> Result<Value> {
-        writeln!(self.input, "{command}").context("the comparison has ended early")?;
-        let mut line = String::new();
-        if self.output.read_line(&mut line)? == 0 {
-            bail!("the comparison has ended early, at {command}");
-        }
-        Ok(serde_json::from_str(&line)?)
-    }
-}
-
-impl Drop for Pipe {
-    fn drop(&mut self) {
-        // It ends by itself at the end of its input; this is for one that hangs.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
