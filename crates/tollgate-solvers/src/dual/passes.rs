@@ -13,6 +13,9 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::layout::{LANES, Lanes, Layout, PADDING, at};
 
+/// What rounding may do to a score, relative to its parts.
+pub(crate) const ROUNDING: f64 = 1e-14;
+
 /// Adds what all best options use to `totals`, and returns the weighted sum of their
 /// scores.
 pub(crate) fn best_totals(layout: &Layout, coefficients: &[f64], totals: &mut [f64]) -> f64 {
@@ -140,13 +143,13 @@ impl Pass for Undecided<'_> {
             let (mut floor, mut arg) = unserved(layout);
             let models = || coefficients.iter().zip(radius).zip(readings).take(layout.n_models());
             for (model, ((coefficients, radius), readings)) in models().enumerate() {
-                let (score, slack) = interval(readings, coefficients, radius, 0.0);
+                let (score, slack) = interval(readings, coefficients, radius);
                 let worst = std::array::from_fn(|lane| score[lane] - slack[lane]);
                 improve(&mut floor, &mut arg, &worst, model as f64);
             }
             let mut rivals = floor.map(|floor| if layout.floor() >= floor { 1.0 } else { 0.0 });
             for ((coefficients, radius), readings) in models() {
-                let (score, slack) = interval(readings, coefficients, radius, 0.0);
+                let (score, slack) = interval(readings, coefficients, radius);
                 for lane in 0..LANES {
                     let reaches = score[lane] + slack[lane] >= floor[lane];
                     rivals[lane] += if reaches { 1.0 } else { 0.0 };
@@ -222,18 +225,17 @@ fn scores<const T: usize, const S: usize>(readings: &[Lanes; T], coefficients: &
     score
 }
 
-/// The same, and by how much it can move within the radius of the coefficients; with
-/// `noise` more, and a little for what rounding may do.
+/// The same, and by how much it can move within the radius of the coefficients, with a
+/// little for what rounding may do.
 #[inline(always)]
-pub(crate) fn interval<const T: usize, const S: usize>(
+fn interval<const T: usize, const S: usize>(
     readings: &[Lanes; T],
     coefficients: &[f64; S],
     radius: &[f64; S],
-    noise: f64,
 ) -> (Lanes, Lanes) {
     let score = scores(readings, coefficients);
-    let reach = |slot: usize| radius[slot] + 1e-14 * coefficients[slot].abs();
-    let mut slack = [reach(T) + noise; LANES];
+    let reach = |slot: usize| radius[slot] + ROUNDING * coefficients[slot].abs();
+    let mut slack = [reach(T); LANES];
     for (slot, readings) in readings.iter().enumerate() {
         for (slack, reading) in slack.iter_mut().zip(readings) {
             *slack += reach(slot) * reading.abs();

@@ -7,7 +7,7 @@ use super::field::{Field, NONE, Sink};
 use super::program::Program;
 use crate::dual::Layout;
 use crate::dual::layout::{LANES, Lanes};
-use crate::dual::passes::interval;
+use crate::dual::passes::ROUNDING;
 
 /// What a pass is told.
 #[derive(Debug)]
@@ -32,7 +32,12 @@ pub(super) fn gather(
 ) -> Field {
     let coefficients = program.coefficients(request.middle);
     let zeros = vec![0.0; program.n_rows()];
-    let reach = program.reach(request.radius.unwrap_or(&zeros));
+    let mut reach = program.reach(request.radius.unwrap_or(&zeros));
+    let n_slots = program.objective.len();
+    for (at, (reach, coefficient)) in reach.iter_mut().zip(&coefficients).enumerate() {
+        let constant = (at + 1).is_multiple_of(n_slots);
+        *reach += ROUNDING * coefficient.abs() + if constant { request.noise } else { 0.0 };
+    }
     let sink = Sink::new(program, layout, request.noise, keys);
     let pass = Gather { layout, request, coefficients: &coefficients, reach: &reach };
     let arch = Arch::new();
@@ -61,9 +66,9 @@ impl<const T: usize, const S: usize> WithSimd for Typed<'_, '_, T, S> {
     type Output = Field;
 
     #[inline(always)]
-    fn with_simd<I: Simd>(self, _: I) -> Field {
+    fn with_simd<I: Simd>(self, simd: I) -> Field {
         let mut sink = self.sink;
-        self.pass.run::<T, S>(&mut sink);
+        self.pass.run::<I, T, S>(simd, &mut sink);
         sink.finish::<T, S>()
     }
 }
@@ -72,16 +77,82 @@ impl<const T: usize, const S: usize> WithSimd for Typed<'_, '_, T, S> {
 /// large, the low bits are the option.
 const RIDER: f64 = 4_503_599_627_370_496.0;
 
+/// What the scores of the options of eight queries come to in a box.
+#[derive(Debug)]
+struct Bounds {
+    /// The best of the worst scores, and whose it is.
+    floor: Lanes,
+    arg: Lanes,
+    /// How many options may reach that; none of a query without weight.
+    rivals: Lanes,
+    /// The best score of each model.
+    ceilings: Vec<Lanes>,
+}
+
+impl Bounds {
+    #[inline(always)]
+    fn of<I: Simd, const T: usize, const S: usize>(
+        &mut self,
+        simd: I,
+        (declining, weights): (f64, &Lanes),
+        readings: &[[Lanes; T]],
+        coefficients: &[[f64; S]],
+        reach: &[[f64; S]],
+    ) {
+        let (zero, one) = (simd.splat_f64s(0.0), simd.splat_f64s(1.0));
+        let declined = RIDER + self.ceilings.len() as f64;
+        let declining = simd.splat_f64s(declining);
+        for part in 0..LANES / I::F64_LANES {
+            let of = |lanes: &Lanes| I::as_simd_f64s(lanes).0[part];
+            let (mut floor, mut arg) = (declining, simd.splat_f64s(declined));
+            let mut at = RIDER;
+            let options = readings.iter().zip(coefficients).zip(reach);
+            for (ceiling, ((readings, coefficients), reach)) in
+                self.ceilings.iter_mut().zip(options)
+            {
+                let mut score = simd.splat_f64s(coefficients[T]);
+                let mut slack = simd.splat_f64s(reach[T]);
+                for slot in 0..T {
+                    let reading = of(&readings[slot]);
+                    let part = simd.mul_f64s(simd.splat_f64s(coefficients[slot]), reading);
+                    score = simd.add_f64s(score, part);
+                    let part = simd.mul_f64s(simd.splat_f64s(reach[slot]), simd.abs_f64s(reading));
+                    slack = simd.add_f64s(slack, part);
+                }
+                let worst = simd.sub_f64s(score, slack);
+                let better = simd.greater_than_f64s(worst, floor);
+                floor = simd.select_f64s(better, worst, floor);
+                arg = simd.select_f64s(better, simd.splat_f64s(at), arg);
+                I::as_mut_simd_f64s(ceiling).0[part] = simd.add_f64s(score, slack);
+                at += 1.0;
+            }
+            let reaches =
+                |score| simd.select_f64s(simd.greater_than_or_equal_f64s(score, floor), one, zero);
+            let mut rivals = reaches(declining);
+            for ceiling in &self.ceilings {
+                rivals = simd.add_f64s(rivals, reaches(of(ceiling)));
+            }
+            // A query of no weight moves nothing.
+            let weightless = simd.equal_f64s(of(weights), zero);
+            let rivals = simd.select_f64s(weightless, zero, rivals);
+            I::as_mut_simd_f64s(&mut self.floor).0[part] = floor;
+            I::as_mut_simd_f64s(&mut self.arg).0[part] = arg;
+            I::as_mut_simd_f64s(&mut self.rivals).0[part] = rivals;
+        }
+    }
+}
+
 impl Gather<'_> {
     #[inline(always)]
-    fn run<const T: usize, const S: usize>(self, sink: &mut Sink<'_>) {
+    fn run<I: Simd, const T: usize, const S: usize>(self, simd: I, sink: &mut Sink<'_>) {
         let Self { layout, request, .. } = self;
-        let noise = request.noise;
         let all = request.radius.is_none();
         let mut kept = request.kept;
         let mut ordinal = 0;
         let declining = layout.floor();
-        let mut ceilings: Vec<Lanes> = vec![[0.0; LANES]; layout.n_models()];
+        let zeros = [0.0; LANES];
+        let ceilings = vec![zeros; layout.n_models()];
+        let mut bounds = Bounds { floor: zeros, arg: zeros, rivals: zeros, ceilings };
         for (block, &group) in layout.groups.iter().enumerate() {
             let slots = group as usize * layout.group_len()..;
             let slots = slots.start..slots.start + layout.group_len();
@@ -89,29 +160,9 @@ impl Gather<'_> {
             let reach = self.reach[slots].as_chunks::<S>().0;
             let readings = &layout.readings[block * layout.block_len()..][..layout.block_len()];
             let readings = readings.as_chunks::<T>().0;
-            // The best of the worst scores, and whose it is.
-            let mut floor = [declining; LANES];
-            let mut arg = [RIDER + layout.n_models() as f64; LANES];
-            let mut at = RIDER;
-            let options = readings.iter().zip(coefficients).zip(reach);
-            for (ceiling, ((readings, coefficients), reach)) in ceilings.iter_mut().zip(options) {
-                let (score, slack) = interval(readings, coefficients, reach, noise);
-                for lane in 0..LANES {
-                    let worst = score[lane] - slack[lane];
-                    let better = worst > floor[lane];
-                    floor[lane] = if better { worst } else { floor[lane] };
-                    arg[lane] = if better { at } else { arg[lane] };
-                    ceiling[lane] = score[lane] + slack[lane];
-                }
-                at += 1.0;
-            }
-            let mut rivals = floor.map(|floor| if declining >= floor { 1.0 } else { 0.0 });
-            for ceiling in &ceilings {
-                for lane in 0..LANES {
-                    rivals[lane] += if ceiling[lane] >= floor[lane] { 1.0 } else { 0.0 };
-                }
-            }
             let weights = &layout.weights[block];
+            bounds.of(simd, (declining, weights), readings, coefficients, reach);
+            let Bounds { floor, arg, rivals, ceilings } = &bounds;
             let used = layout.used(block);
             let mut forced = if all { u32::MAX } else { 0 };
             while let Some((&next, rest)) = kept.split_first()
@@ -120,13 +171,14 @@ impl Gather<'_> {
                 forced |= 1 << (next as usize - ordinal);
                 kept = rest;
             }
-            // A query of no weight moves nothing.
             let mut undecided = forced;
-            for lane in 0..LANES {
-                let open = u32::from(rivals[lane] > 1.5) & u32::from(weights[lane] != 0.0);
-                undecided |= open << lane;
+            for (lane, rivals) in rivals.iter().enumerate() {
+                undecided |= u32::from(*rivals > 1.5) << lane;
             }
             undecided &= (1 << used) - 1;
+            if undecided != 0 {
+                sink.make_room::<T>();
+            }
             #[expect(clippy::cast_possible_truncation, reason = "the low bits are the option")]
             let chosen = arg.map(|arg| arg.to_bits() as u32);
             sink.decided::<T, S>((ordinal, used), group, &chosen, undecided, weights, readings);
@@ -137,7 +189,7 @@ impl Gather<'_> {
                 let floor = floor[lane];
                 let models = ceilings.iter().map(|ceiling| forced || ceiling[lane] >= floor);
                 let declines = declining == 0.0 && (forced || floor <= 0.0);
-                sink.undecided(ordinal + lane, (block, lane), models.chain([declines]), readings);
+                sink.undecided((ordinal, block, lane), models.chain([declines]), readings);
             }
             ordinal += used;
         }

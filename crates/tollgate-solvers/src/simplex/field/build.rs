@@ -16,8 +16,9 @@ pub(in super::super) struct Sink<'k> {
     /// `(n_groups, n_options, n_slots)`, lane by lane.
     totals: Vec<Lanes>,
     undecided: Vec<Undecided>,
-    /// The options of each in turn.
+    /// The options of each in turn, `n_options` in all; the rest is room.
     options: Vec<u32>,
+    n_options: usize,
     /// What each option reads, `(n_options, n_tables)`: copied while a pass has them at hand.
     readings: Vec<f64>,
 }
@@ -40,7 +41,8 @@ impl<'k> Sink<'k> {
     ) -> Self {
         let totals = vec![[0.0; LANES]; layout.n_totals()];
         let (undecided, options, readings) = (Vec::new(), Vec::new(), Vec::new());
-        Self { program, layout, noise, known, totals, undecided, options, readings }
+        let n_options = 0;
+        Self { program, layout, noise, known, totals, undecided, options, n_options, readings }
     }
 
     /// The queries of a block that choose the same all over the box: all but the
@@ -57,7 +59,8 @@ impl<'k> Sink<'k> {
     ) {
         let is_undecided = |lane: usize| undecided >> lane & 1 == 1;
         let known = &mut self.known[ordinal..ordinal + used];
-        for (lane, (known, &option)) in known.iter_mut().zip(chosen).enumerate() {
+        let known_and_chosen = known.iter_mut().zip(chosen).enumerate();
+        for (lane, (known, &option)) in known_and_chosen {
             *known = if is_undecided(lane) { *known } else { option };
         }
         let totals = &mut self.totals[group as usize * self.layout.group_len()..];
@@ -74,38 +77,50 @@ impl<'k> Sink<'k> {
         }
     }
 
+    /// Makes room for the options of another block.
+    #[inline(always)]
+    pub(in super::super) fn make_room<const T: usize>(&mut self) {
+        let least = self.n_options + LANES * self.program.n_options;
+        if self.options.len() < least {
+            self.options.resize(2 * least, 0);
+            self.readings.resize(2 * least * T, 0.0);
+        }
+    }
+
     /// The next undecided query, and which of its options may be best.
     #[inline(always)]
     pub(in super::super) fn undecided<const T: usize>(
         &mut self,
-        ordinal: usize,
-        (block, lane): (usize, usize),
+        (ordinal, block, lane): (usize, usize, usize),
         options: impl Iterator<Item = bool>,
         readings: &[[Lanes; T]],
     ) {
-        let start = self.options.len();
+        let start = self.n_options;
         self.undecided.push(Undecided {
-            ordinal: index(ordinal),
+            ordinal: index(ordinal + lane),
             block: index(block),
             lane: index(lane),
             start: index(start),
         });
         // All are written and few advance: there is nothing to mispredict.
-        self.options.resize(start + self.program.n_options, 0);
-        let into = &mut self.options[start..];
+        let into = &mut self.options[start..][..self.program.n_options];
         let mut count = 0;
         for (option, may_be_best) in (0..).zip(options) {
             into[count] = option;
             count += usize::from(may_be_best);
         }
-        self.options.truncate(start + count);
-        for &option in &self.options[start..] {
-            self.readings.extend_from_slice(&readings[option as usize].map(|lanes| lanes[lane]));
+        self.n_options += count;
+        let copies = &mut self.readings.as_chunks_mut::<T>().0[start..];
+        for (copy, &option) in copies.iter_mut().zip(&into[..count]) {
+            let readings = &readings[option as usize];
+            for slot in 0..T {
+                copy[slot] = readings[slot][lane];
+            }
         }
     }
 
     fn options_of(&self, at: usize) -> &[u32] {
-        let end = self.undecided.get(at + 1).map_or(self.options.len(), |next| next.start as usize);
+        let end = self.undecided.get(at + 1).map_or(self.n_options, |next| next.start as usize);
         &self.options[self.undecided[at].start as usize..end]
     }
 
@@ -128,97 +143,92 @@ impl<'k> Sink<'k> {
             *place += 1;
         }
         let n_metered = self.program.metered.len();
-        let n_rows = self.options.len() / LANES + n_options + 1;
+        let most = |queries: &[usize]| queries.last().map_or(0, |&at| self.options_of(at).len());
+        let n_padded = LANES * order.chunks(LANES).map(most).sum::<usize>();
+        let n_queries = order.len().next_multiple_of(LANES);
         let mut field = Field {
             sides: None,
             decided: vec![0.0; self.program.n_rows()],
             worth: self.program.worth_of(&totals),
             n_metered,
-            n_candidates: self.options.len(),
+            n_candidates: self.n_options,
             by_ordinal: vec![(0, 0); order.len()],
-            ordinals: vec![NONE; order.len().next_multiple_of(LANES)],
-            weights: vec![0.0; order.len().next_multiple_of(LANES)],
-            keys: vec![NONE; order.len().next_multiple_of(LANES)],
-            n_basic: vec![0; order.len().next_multiple_of(LANES)],
-            starts: vec![0],
-            options: Vec::with_capacity(n_rows * LANES),
-            tolls: Vec::with_capacity(n_rows * LANES),
-            values: Vec::with_capacity(n_rows * LANES),
-            readings: Vec::with_capacity(n_rows * n_metered * LANES),
-            basic: Vec::new(),
-            scores: Vec::new(),
-            slopes: Vec::new(),
+            ordinals: vec![NONE; n_queries],
+            weights: vec![0.0; n_queries],
+            keys: vec![NONE; n_queries],
+            n_basic: vec![0; n_queries],
+            starts: Vec::with_capacity(n_queries / LANES + 1),
+            options: vec![NONE; n_padded],
+            tolls: vec![0; n_padded],
+            values: vec![f64::NEG_INFINITY; n_padded],
+            readings: vec![0.0; n_padded * n_metered],
+            basic: vec![false; n_padded],
+            scores: vec![0.0; n_padded],
+            slopes: vec![0.0; n_padded],
             events: Vec::new(),
             overtaken: Vec::new(),
             stride: f64::INFINITY,
             charged: Vec::new(),
         };
+        let mut row = 0;
         for (block, queries) in order.chunks(LANES).enumerate() {
-            self.fill::<T, S>(&mut field, block, queries);
+            field.starts.push(index(row));
+            self.fill::<T, S>(&mut field, block * LANES, row * LANES, queries);
+            row += most(queries);
         }
-        let n_padded = field.options.len();
-        field.basic = vec![false; n_padded];
-        field.scores = vec![0.0; n_padded];
-        field.slopes = vec![0.0; n_padded];
+        field.starts.push(index(row));
         self.program.add_totals(&totals, &mut field.decided);
         field
     }
 
-    /// Appends a block of at most eight queries.
+    /// Writes a block of at most eight queries, from a query and a candidate on.
     #[inline(always)]
     fn fill<const T: usize, const S: usize>(
         &self,
         field: &mut Field,
-        block: usize,
+        query: usize,
+        first: usize,
         queries: &[usize],
     ) {
         let n_metered = field.n_metered;
-        let first = field.options.len();
-        let n_rows = queries.iter().map(|&at| self.options_of(at).len()).max().unwrap_or(0);
-        let end = first + n_rows * LANES;
-        field.options.resize(end, NONE);
-        field.tolls.resize(end, 0);
-        field.values.resize(end, f64::NEG_INFINITY);
-        field.readings.resize(end * n_metered, 0.0);
+        let objective: [f64; S] = std::array::from_fn(|slot| self.program.objective[slot]);
+        let all_readings = self.readings.as_chunks::<T>().0;
         for (lane, &at) in queries.iter().enumerate() {
-            let Undecided { ordinal, block: from, lane: of, .. } = self.undecided[at];
-            let (from, of) = (from as usize, of as usize);
-            let query = block * LANES + lane;
+            let Undecided { ordinal, block, lane: of, start } = self.undecided[at];
+            let (block, of, query) = (block as usize, of as usize, query + lane);
             field.ordinals[query] = ordinal;
-            field.weights[query] = self.layout.weights[from][of];
+            field.weights[query] = self.layout.weights[block][of];
             field.by_ordinal[at] = (ordinal, index(query));
-            let start = self.undecided[at].start as usize;
-            let readings = &self.readings.as_chunks::<T>().0[start..];
             let known = self.known[ordinal as usize];
-            let toll = self.program.first_toll(self.layout.groups[from], 0);
+            let toll = self.program.first_toll(self.layout.groups[block], 0);
+            let readings = &all_readings[start as usize..];
+            let mut key = NONE;
             for (row, (&option, readings)) in self.options_of(at).iter().zip(readings).enumerate() {
                 let candidate = first + row * LANES + lane;
-                if known == option {
-                    field.keys[query] = index(candidate);
-                }
+                key = if known == option { index(candidate) } else { key };
                 let one = if option as usize + 1 == self.program.n_options { 0.0 } else { 1.0 };
-                let mut all = [one; S];
-                all[..T].copy_from_slice(readings);
-                let objective = self.program.objective.iter().zip(&all);
-                let mut value = objective.map(|(weight, reading)| weight * reading).sum();
+                let mut value = 0.0;
+                for slot in 0..T {
+                    value += objective[slot] * readings[slot];
+                }
+                value += objective[T] * one;
                 if self.noise > 0.0 {
-                    value -= self.noise * fraction(self.layout.queries[from][of], option);
+                    value -= self.noise * fraction(self.layout.queries[block][of], option);
                 }
                 field.options[candidate] = option;
                 field.tolls[candidate] = toll + option * index(n_metered);
                 field.values[candidate] = value;
-                let place = (first / LANES + row) * n_metered * LANES + lane;
+                let place = (candidate - lane) * n_metered + lane;
                 for (metered, &slot) in self.program.metered.iter().enumerate() {
-                    field.readings[place + metered * LANES] = all[slot];
+                    let reading = readings.get(slot).copied().unwrap_or(one);
+                    field.readings[place + metered * LANES] = reading;
                 }
             }
+            field.keys[query] = key;
         }
-        for (lane, key) in
-            field.keys[block * LANES..][..LANES].iter_mut().enumerate().skip(queries.len())
-        {
-            *key = index(first + lane);
+        for lane in queries.len()..LANES {
+            field.keys[query + lane] = index(first + lane);
         }
-        field.starts.push(index(end / LANES));
     }
 }
 
