@@ -195,19 +195,29 @@ impl Field {
 
     /// `bounds` less what all keys use.
     pub(super) fn residual(&self, program: &Program) -> Vec<f64> {
-        let mut usage = self.decided.clone();
-        for &(_, query) in &self.by_ordinal {
-            let query = query as usize;
-            self.add_usage(program, self.keys[query], self.weights[query], &mut usage);
+        let mut readings = vec![0.0; program.n_tolls()];
+        // What pads a block has no weight.
+        for (&key, &weight) in self.keys.iter().zip(&self.weights) {
+            let (toll, of_key) = self.readings_of(key);
+            for (sum, reading) in readings[toll as usize..].iter_mut().zip(of_key) {
+                *sum += weight * reading;
+            }
         }
+        let mut usage = self.decided.clone();
+        program.add_usage(0, readings.iter(), 1.0, &mut usage);
         program.bounds.iter().zip(usage).map(|(bound, usage)| bound - usage).collect()
     }
 
-    fn add_usage(&self, program: &Program, candidate: u32, factor: f64, usage: &mut [f64]) {
+    /// The first toll of a candidate, and what it reads on the metered slots.
+    fn readings_of(&self, candidate: u32) -> (u32, impl Iterator<Item = &f64>) {
         let (row, lane) = (candidate as usize / LANES, candidate as usize % LANES);
         let readings = &self.readings[row * self.n_metered * LANES..][..self.n_metered * LANES];
-        let of_lane = readings.iter().skip(lane).step_by(LANES);
-        program.add_usage(self.tolls[candidate as usize], of_lane, factor, usage);
+        (self.tolls[candidate as usize], readings.iter().skip(lane).step_by(LANES))
+    }
+
+    fn add_usage(&self, program: &Program, candidate: u32, factor: f64, usage: &mut [f64]) {
+        let (toll, readings) = self.readings_of(candidate);
+        program.add_usage(toll, readings, factor, usage);
     }
 
     /// Adds what `candidate` uses and takes off what `other` uses, for one query.

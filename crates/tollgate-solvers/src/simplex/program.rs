@@ -126,6 +126,10 @@ impl Program {
         reach
     }
 
+    pub(super) fn n_tolls(&self) -> usize {
+        self.charged.len() - 1
+    }
+
     /// The first toll of an option.
     pub(super) fn first_toll(&self, group: u32, option: usize) -> u32 {
         index((group as usize * self.n_options + option) * self.metered.len())

@@ -8,7 +8,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::super::program::{Program, index};
 use super::Field;
-use crate::dual::layout::LANES;
+use crate::dual::layout::{LANES, Lanes};
 
 /// Two slopes that differ by less, relative, are the same.
 const SAME_SLOPE: f64 = 1e-11;
@@ -202,22 +202,38 @@ impl Field {
 /// See [`Field::pay`], with the number of metered slots known to the compiler.
 struct Pay<'f, const S: usize>(&'f mut Field);
 
+/// So many tolls are looked up in a table whose length the compiler knows.
+const FEW: usize = 256;
+
 impl<const S: usize> WithSimd for Pay<'_, S> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<I: Simd>(self, _: I) {
-        let Field { charged, tolls, readings, slopes, .. } = self.0;
-        let readings = readings.as_chunks::<LANES>().0.as_chunks::<S>().0;
-        let tolls = tolls.as_chunks::<LANES>().0;
-        let slopes = slopes.as_chunks_mut::<LANES>().0;
+        let charged = std::mem::take(&mut self.0.charged);
+        if charged.len() <= FEW {
+            let mut few = [0.0; FEW];
+            few[..charged.len()].copy_from_slice(&charged);
+            self.0.pay_at::<S>(|toll| few[toll % FEW]);
+        } else {
+            // Never out of bounds; a test would keep the lanes apart.
+            self.0.pay_at::<S>(|toll| charged.get(toll).copied().unwrap_or(0.0));
+        }
+        self.0.charged = charged;
+    }
+}
+
+impl Field {
+    #[inline(always)]
+    fn pay_at<const S: usize>(&mut self, charged: impl Fn(usize) -> f64) {
+        let readings = self.readings.as_chunks::<LANES>().0.as_chunks::<S>().0;
+        let tolls = self.tolls.as_chunks::<LANES>().0;
+        let slopes = self.slopes.as_chunks_mut::<LANES>().0;
         for ((slopes, tolls), readings) in slopes.iter_mut().zip(tolls).zip(readings) {
             let mut paid = [0.0; LANES];
             for (slot, readings) in readings.iter().enumerate() {
                 for lane in 0..LANES {
-                    // Never out of bounds; a test would keep the lanes apart.
-                    let toll = charged.get(tolls[lane] as usize + slot).copied().unwrap_or(0.0);
-                    paid[lane] += toll * readings[lane];
+                    paid[lane] += charged(tolls[lane] as usize + slot) * readings[lane];
                 }
             }
             *slopes = paid.map(|paid| -paid);
@@ -237,25 +253,37 @@ impl WithSimd for Overtaken<'_> {
 
     /// The upper envelope is convex: a key that is best at the end always was.
     #[inline(always)]
-    fn with_simd<I: Simd>(self, _: I) {
+    fn with_simd<I: Simd>(self, simd: I) {
         let Self { field, end, found } = self;
         let scores = field.scores.as_chunks::<LANES>().0;
         let slopes = field.slopes.as_chunks::<LANES>().0;
         let keys = field.keys.as_chunks::<LANES>().0;
+        let (end, least) = (simd.splat_f64s(end), simd.splat_f64s(f64::NEG_INFINITY));
         for (block, (rows, keys)) in field.starts.array_windows::<2>().zip(keys).enumerate() {
-            let rows = rows[0] as usize..rows[1] as usize;
-            let mut best = [f64::NEG_INFINITY; LANES];
-            for (scores, slopes) in scores[rows.clone()].iter().zip(&slopes[rows]) {
-                for lane in 0..LANES {
-                    let then = scores[lane] + end * slopes[lane];
-                    best[lane] = if then > best[lane] { then } else { best[lane] };
+            let (first, last) = (rows[0] as usize, rows[1] as usize);
+            let both = || scores[first..last].iter().zip(&slopes[first..last]);
+            // Rows of candidates ride in the lanes as floats.
+            let keys: Lanes = keys.map(|key| f64::from(key / index(LANES)));
+            let mut ahead = [0.0; LANES];
+            for part in 0..LANES / I::F64_LANES {
+                let of = |lanes: &Lanes| I::as_simd_f64s(lanes).0[part];
+                let (mut best, mut of_key) = (least, least);
+                let keys = of(&keys);
+                let mut row = f64::from(rows[0]);
+                for (scores, slopes) in both() {
+                    let then = simd.add_f64s(of(scores), simd.mul_f64s(end, of(slopes)));
+                    best = simd.max_f64s(then, best);
+                    let is_key = simd.equal_f64s(keys, simd.splat_f64s(row));
+                    of_key = simd.select_f64s(is_key, then, of_key);
+                    row += 1.0;
                 }
+                let is_ahead = simd.greater_than_f64s(best, of_key);
+                let (zero, one) = (simd.splat_f64s(0.0), simd.splat_f64s(1.0));
+                I::as_mut_simd_f64s(&mut ahead).0[part] = simd.select_f64s(is_ahead, one, zero);
             }
-            for lane in 0..LANES {
-                let key = keys[lane] as usize;
-                if best[lane] > field.scores[key] + end * field.slopes[key] {
-                    found.push(index(block * LANES + lane));
-                }
+            if ahead.iter().sum::<f64>() > 0.0 {
+                let overtaken = (0..LANES).filter(|&lane| ahead[lane] > 0.0);
+                found.extend(overtaken.map(|lane| index(block * LANES + lane)));
             }
         }
     }
