@@ -8,13 +8,15 @@ use super::program::{Program, index};
 use super::walk::{Effort, End, Saved, Start, Walk};
 use crate::dual::{self, Layout, Sides};
 
-/// The stride between nested samples, and the fewest queries worth sampling.
+/// The stride between nested samples, and the fewest queries worth sampling: so many, or
+/// less where the sample still has a query for each row.
 const SAMPLE: usize = 8;
 const SAMPLED: usize = 256;
+const SAMPLED_OF_FEW_ROWS: usize = 100;
 /// The error of a sample's price is this over the root of the number of queries that use
 /// its row, relative. Too small costs a wider box now and then, too large more options in
 /// every look: from 0.15 to 0.4 the time hardly changes.
-const SAMPLE_ERROR: f64 = 0.2;
+const SAMPLE_ERROR: f64 = 0.3;
 /// Or this times how far it moved from the smaller sample, if that is more.
 const MOVED: f64 = 0.35;
 /// How often a stalled walk is begun anew, and by how much more ties are broken then.
@@ -59,7 +61,7 @@ impl Search<'_> {
             noise: 0.0,
             field: None,
         };
-        if n_queries < SAMPLED || n_rows == 0 {
+        if n_queries < SAMPLED.min(SAMPLED_OF_FEW_ROWS.max(SAMPLE * n_rows)) || n_rows == 0 {
             return start;
         }
         let sample = layout.sample(SAMPLE);

@@ -19,10 +19,11 @@ const ROUNDING_OF_ROWS: f64 = 4e-15;
 const FLAT: f64 = 1e-14;
 /// A step that lowers the dual function by less than this leaves it where it is.
 const PROGRESS: f64 = 1e-15;
-/// By how much a box grows where it is in the way, and elsewhere; and how often before
-/// it is given up.
-const WIDEN: f64 = 4.0;
-const WIDEN_OTHERS: f64 = 1.0;
+/// By how much a box grows where it is in the way, and elsewhere: the first time, when its
+/// middle was a guess and is now the minimum but for the sides in the way; and then.
+const WIDEN: [f64; 2] = [2.0, 6.0];
+const WIDEN_OTHERS: [f64; 2] = [0.7, 1.0];
+/// How often before it is given up.
 const WIDENINGS: u32 = 16;
 /// How often on one ray before it looks endless.
 const ENDLESS: u32 = 3;

@@ -75,13 +75,14 @@ impl Walk<'_> {
         if self.widenings > 2 * WIDENINGS {
             return false;
         }
+        let again = usize::from(self.widenings > 1);
         let mut sides = self.field.sides.take();
         if self.widenings > WIDENINGS {
             sides = None;
         }
         if let Some(Sides { floors, ceilings }) = &mut sides {
             for (row, price) in self.prices.iter().enumerate() {
-                let factor = if in_the_way.contains(&row) { WIDEN } else { WIDEN_OTHERS };
+                let factor = if in_the_way.contains(&row) { WIDEN } else { WIDEN_OTHERS }[again];
                 let width = 0.5 * (ceilings[row] - floors[row]);
                 let width = factor * width.max(1e-3 * self.program.natural[row]);
                 floors[row] = (price - width).max(0.0);
