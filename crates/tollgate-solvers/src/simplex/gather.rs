@@ -30,14 +30,7 @@ pub(super) fn gather(
     request: &Request<'_>,
     keys: &mut [u32],
 ) -> Field {
-    let coefficients = program.coefficients(request.middle);
-    let zeros = vec![0.0; program.n_rows()];
-    let mut reach = program.reach(request.radius.unwrap_or(&zeros));
-    let n_slots = program.objective.len();
-    for (at, (reach, coefficient)) in reach.iter_mut().zip(&coefficients).enumerate() {
-        let constant = (at + 1).is_multiple_of(n_slots);
-        *reach += ROUNDING * coefficient.abs() + if constant { request.noise } else { 0.0 };
-    }
+    let (coefficients, reach) = coefficients(program, request);
     let sink = Sink::new(program, layout, request.noise, keys);
     let pass = Gather { layout, request, coefficients: &coefficients, reach: &reach };
     let arch = Arch::new();
@@ -46,6 +39,20 @@ pub(super) fn gather(
         2 => arch.dispatch(Typed::<2, 3> { pass, sink }),
         _ => arch.dispatch(Typed::<3, 4> { pass, sink }),
     }
+}
+
+/// The coefficients in the middle of the box, and how far those elsewhere in it may be from
+/// them; with the noise, and a little for what rounding may do.
+fn coefficients(program: &Program, request: &Request<'_>) -> (Vec<f64>, Vec<f64>) {
+    let coefficients = program.coefficients(request.middle);
+    let zeros = vec![0.0; program.n_rows()];
+    let mut reach = program.reach(request.radius.unwrap_or(&zeros));
+    let n_slots = program.objective.len();
+    for (at, (reach, coefficient)) in reach.iter_mut().zip(&coefficients).enumerate() {
+        let constant = (at + 1).is_multiple_of(n_slots);
+        *reach += ROUNDING * coefficient.abs() + if constant { request.noise } else { 0.0 };
+    }
+    (coefficients, reach)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -195,5 +202,43 @@ impl Gather<'_> {
         }
         debug_assert!(kept.is_empty(), "every kept query has an ordinal");
         debug_assert!(NONE as usize >= layout.n_models(), "no model has that number");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_core::Seed;
+    use tollgate_testkit::instances::{routing, split_budgets};
+
+    use super::*;
+    use crate::dual::{Phase, scale};
+
+    /// The pass as compiled for this machine and one number after the other, bit for bit,
+    /// with a last block that is padded and queries that are kept.
+    #[test]
+    fn all_instruction_sets_agree() {
+        let problem = routing(333, 5, Seed(29));
+        let problem = problem.with_rows(split_budgets(&problem, 1.0)).unwrap();
+        let layout = Layout::new(&problem);
+        let (rows, unit) = scale(&problem, &layout);
+        let program = Program::new(&problem, &layout, &rows, unit, Phase::Objective);
+        let (middle, radius) = ([1.0; 5], [0.2; 5]);
+        let request =
+            Request { middle: &middle, radius: Some(&radius), kept: &[7, 332], noise: 0.0 };
+        let mut keys = [vec![NONE; 333], vec![NONE; 333]];
+        let here = gather(&layout, &program, &request, &mut keys[0]);
+        let (coefficients, reach) = coefficients(&program, &request);
+        let pass = Gather {
+            layout: &layout,
+            request: &request,
+            coefficients: &coefficients,
+            reach: &reach,
+        };
+        let sink = Sink::new(&program, &layout, 0.0, &mut keys[1]);
+        let least = Typed::<2, 3> { pass, sink }.with_simd(pulp::Scalar::new());
+        assert_eq!(format!("{here:?}"), format!("{least:?}"));
+        assert_eq!(keys[0], keys[1]);
+        let open = keys[0].iter().filter(|key| **key == NONE).count();
+        assert!((20..300).contains(&open), "{open} undecided");
     }
 }
