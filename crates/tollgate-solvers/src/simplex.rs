@@ -53,8 +53,9 @@
 //!   options of the others few can ever be best. A full pass finds those, and rays are
 //!   followed among them, eight queries abreast. A side of the box is a bound for the time
 //!   being: a price that meets it stays there until nothing else is left to do, and then
-//!   the box is moved: at first not far, since but for the prices in the way its middle is
-//!   now better than a guess. The field is kept for the next solve.
+//!   the box is moved: not far where looks at the field cost more than another pass, since
+//!   but for the prices in the way its middle is now better than a guess. The field is kept
+//!   for the next solve.
 //! * **Copies.** Queries with the same readings are solved as one; the answer is handed
 //!   to them one option after the other, so that no more are split.
 //!

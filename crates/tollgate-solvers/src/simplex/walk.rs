@@ -19,10 +19,13 @@ const ROUNDING_OF_ROWS: f64 = 4e-15;
 const FLAT: f64 = 1e-14;
 /// A step that lowers the dual function by less than this leaves it where it is.
 const PROGRESS: f64 = 1e-15;
-/// By how much a box grows where it is in the way, and elsewhere: the first time, when its
-/// middle was a guess and is now the minimum but for the sides in the way; and then.
-const WIDEN: [f64; 2] = [2.0, 6.0];
-const WIDEN_OTHERS: [f64; 2] = [0.7, 1.0];
+/// By how much a box grows where it is in the way, the first time and then, and elsewhere.
+const WIDEN: [f64; 2] = [4.0, 6.0];
+const WIDEN_OTHERS: f64 = 1.0;
+/// The same after a guess, whose middle is now the minimum but for the sides in the way,
+/// where looks cost more than another pass: for each row, so many at all candidates.
+const WIDEN_A_LITTLE: [f64; 2] = [2.0, 0.7];
+const LOOKS_BY_ROW: f64 = 8.0;
 /// How often before it is given up.
 const WIDENINGS: u32 = 16;
 /// How often on one ray before it looks endless.
@@ -93,6 +96,8 @@ pub(super) struct Walk<'w> {
     /// Steps since the last that got lower.
     idle: u32,
     widenings: u32,
+    /// Whether the first box was drawn around a guess of this very minimum.
+    guessed: bool,
     /// Whether an endless fall is known to be impossible.
     pub(super) feasible: bool,
 }
@@ -115,6 +120,7 @@ impl<'w> Walk<'w> {
                 keys[ordinal as usize] = key;
             }
         }
+        let guessed = field.is_none();
         let field = if let Some(mut field) = field {
             field.enter(program, &mut prices);
             field
@@ -137,6 +143,7 @@ impl<'w> Walk<'w> {
             pivots_since_refactor: 0,
             idle: 0,
             widenings: 0,
+            guessed,
             feasible: false,
         };
         if !walk.adopt(&basis) {

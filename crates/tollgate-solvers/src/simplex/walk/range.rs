@@ -1,7 +1,10 @@
 //! The range of the prices of a walk, and the box that the field is good for.
 
 use super::basis::{Basic, Saved, kept};
-use super::{Effort, ROUNDING, WIDEN, WIDEN_OTHERS, WIDENINGS, Walk, options_of};
+use super::{
+    Effort, LOOKS_BY_ROW, ROUNDING, WIDEN, WIDEN_A_LITTLE, WIDEN_OTHERS, WIDENINGS, Walk,
+    options_of,
+};
 use crate::dual::Sides;
 use crate::simplex::field::Field;
 
@@ -75,14 +78,19 @@ impl Walk<'_> {
         if self.widenings > 2 * WIDENINGS {
             return false;
         }
-        let again = usize::from(self.widenings > 1);
+        let [in_its_way, elsewhere] =
+            if self.widenings == 1 && self.guessed && self.looks_are_dear() {
+                WIDEN_A_LITTLE
+            } else {
+                [WIDEN[usize::from(self.widenings > 1)], WIDEN_OTHERS]
+            };
         let mut sides = self.field.sides.take();
         if self.widenings > WIDENINGS {
             sides = None;
         }
         if let Some(Sides { floors, ceilings }) = &mut sides {
             for (row, price) in self.prices.iter().enumerate() {
-                let factor = if in_the_way.contains(&row) { WIDEN } else { WIDEN_OTHERS }[again];
+                let factor = if in_the_way.contains(&row) { in_its_way } else { elsewhere };
                 let width = 0.5 * (ceilings[row] - floors[row]);
                 let width = factor * width.max(1e-3 * self.program.natural[row]);
                 floors[row] = (price - width).max(0.0);
@@ -91,6 +99,12 @@ impl Walk<'_> {
         }
         self.refield(sides, effort);
         true
+    }
+
+    /// Whether the looks of the pivots to come cost more than a pass over all options.
+    fn looks_are_dear(&self) -> bool {
+        let looks = LOOKS_BY_ROW * self.basis.len() as f64;
+        looks * self.field.n_candidates() as f64 > options_of(self.layout)
     }
 
     /// The same state in another box.
