@@ -84,7 +84,13 @@ impl Layout {
         weights: &[f64],
         sums: Option<&mut Vec<Lanes>>,
     ) {
-        Arch::new().dispatch(Append { layout: self, group, queries, weights, sums });
+        let arch = Arch::new();
+        let layout = self;
+        match layout.n_tables() {
+            1 => arch.dispatch(Append::<1> { layout, group, queries, weights, sums }),
+            2 => arch.dispatch(Append::<2> { layout, group, queries, weights, sums }),
+            _ => arch.dispatch(Append::<3> { layout, group, queries, weights, sums }),
+        }
     }
 
     /// Whether this is the layout of `problem`: of the same queries, and of all meters that
@@ -217,8 +223,8 @@ impl Layout {
     }
 }
 
-/// See [`Layout::append`].
-struct Append<'a> {
+/// See [`Layout::append`]; `T` tables, known to the compiler.
+struct Append<'a, const T: usize> {
     layout: &'a mut Layout,
     group: u32,
     queries: &'a [u32],
@@ -226,23 +232,22 @@ struct Append<'a> {
     sums: Option<&'a mut Vec<Lanes>>,
 }
 
-impl WithSimd for Append<'_> {
+impl<const T: usize> WithSimd for Append<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<I: Simd>(self, _: I) {
         let Self { layout, group, queries, weights, sums } = self;
-        let (n_models, n_tables) = (layout.n_models(), layout.n_tables());
-        let (block_len, group_len) = (layout.block_len(), layout.group_len());
+        let (n_models, group_len) = (layout.n_models(), layout.group_len());
         let first = group as usize * group_len;
         let mut sums = sums.map(|sums| &mut sums[first..first + group_len]);
+        // The last model is declining, and stays 0.
+        let mut block = vec![[[0.0; LANES]; T]; n_models + 1];
         for (queries, weights) in queries.chunks(LANES).zip(weights.chunks(LANES)) {
-            let start = layout.readings.len();
-            layout.readings.resize(start + block_len, [0.0; LANES]);
-            let block = &mut layout.readings[start..];
             for (slot, (_, table)) in layout.tables.iter().enumerate() {
-                transpose(table, queries, n_models, &mut block[slot..], n_tables);
+                transpose(table, queries, n_models, &mut block, slot);
             }
+            layout.readings.extend_from_slice(block.as_flattened());
             let mut lanes = ([0.0; LANES], [PADDING; LANES]);
             lanes.0[..weights.len()].copy_from_slice(weights);
             lanes.1[..queries.len()].copy_from_slice(queries);
@@ -250,53 +255,58 @@ impl WithSimd for Append<'_> {
             layout.weights.push(lanes.0);
             layout.queries.push(lanes.1);
             if let Some(sums) = &mut sums {
-                add_magnitudes(block, &lanes.0, n_models, n_tables, sums);
+                add_magnitudes(&block[..n_models], &lanes.0, sums);
             }
         }
         layout.n_queries += queries.len();
     }
 }
 
-/// Writes the rows of at most eight queries into every `stride`-th place of a block.
+/// Writes what a table reads of at most eight queries into its slot of a block.
 #[inline(always)]
-fn transpose(table: &[f64], queries: &[u32], n_models: usize, block: &mut [Lanes], stride: usize) {
+fn transpose<const T: usize>(
+    table: &[f64],
+    queries: &[u32],
+    n_models: usize,
+    block: &mut [[Lanes; T]],
+    slot: usize,
+) {
     let row = |query: u32| &table[query as usize * n_models..][..n_models];
-    let places = block.iter_mut().step_by(stride);
+    let places = &mut block[..n_models];
     if let &[a, b, c, d, e, f, g, h] = queries {
         let (a, b, c, d) = (row(a), row(b), row(c), row(d));
         let (e, f, g, h) = (row(e), row(f), row(g), row(h));
-        for (model, place) in (0..n_models).zip(places) {
-            *place =
+        for (model, place) in places.iter_mut().enumerate() {
+            place[slot] =
                 [a[model], b[model], c[model], d[model], e[model], f[model], g[model], h[model]];
         }
         return;
     }
-    for (model, place) in (0..n_models).zip(places) {
+    for (model, place) in places.iter_mut().enumerate() {
+        place[slot] = [0.0; LANES];
         for (lane, &query) in queries.iter().enumerate() {
-            place[lane] = table[query as usize * n_models + model];
+            place[slot][lane] = row(query)[model];
         }
     }
 }
 
 /// Adds a block's weighted absolute readings, lane by lane.
 #[inline(always)]
-fn add_magnitudes(
-    block: &[Lanes],
-    weights: &Lanes,
-    n_models: usize,
-    n_tables: usize,
-    sums: &mut [Lanes],
-) {
-    let readings = block.chunks_exact(n_tables).take(n_models);
-    for (sums, readings) in sums.chunks_exact_mut(n_tables + 1).zip(readings) {
+fn add_magnitudes<const T: usize>(block: &[[Lanes; T]], weights: &Lanes, sums: &mut [Lanes]) {
+    for (sums, readings) in sums.chunks_exact_mut(T + 1).zip(block) {
         for (sum, readings) in sums.iter_mut().zip(readings) {
+            // By value: eight lanes at a time need to know that nothing else is written.
+            let mut next = *sum;
             for lane in 0..LANES {
-                sum[lane] += weights[lane] * readings[lane].abs();
+                next[lane] += weights[lane] * readings[lane].abs();
             }
+            *sum = next;
         }
+        let mut next = sums[T];
         for lane in 0..LANES {
-            sums[n_tables][lane] += weights[lane];
+            next[lane] += weights[lane];
         }
+        sums[T] = next;
     }
 }
 
