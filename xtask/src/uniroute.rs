@@ -2,8 +2,11 @@
 //! any table with many models, or on the views that the bars are for.
 
 mod figures;
+mod labels;
+mod theory;
 mod views;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -13,13 +16,14 @@ use clap::Args;
 use tollgate::core::Seed;
 use tollgate_lab::Observer;
 use tollgate_lab::theory::checks::Check;
-use tollgate_lab::uniroute::report::{csv, headline, json, others, table};
+use tollgate_lab::uniroute::report::{self, csv, headline, json, others, table};
 use tollgate_lab::uniroute::{Comparison, KNN_ROUTER, Method, bars, compare};
 
 use self::views::View;
 
 /// What is cut how, and who is compared.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub(crate) struct UnirouteOptions {
     /// A table of its own, of whatever name, with embeddings.npy beside it.
     #[arg(long, conflicts_with = "data", value_name = "FILE")]
@@ -47,6 +51,12 @@ pub(crate) struct UnirouteOptions {
     /// Curves at what answers have really cost, not at each model's mean.
     #[arg(long)]
     realised: bool,
+    /// Area against labels of the unseen models, chosen and at random, and nothing else.
+    #[arg(long)]
+    labels: bool,
+    /// Generators held against the theory, and nothing else.
+    #[arg(long, conflicts_with_all = ["labels", "table", "n_val", "test_share", "methods", "realised"])]
+    theory: bool,
     /// Write the tables and figures of the book, too.
     #[arg(long)]
     page: bool,
@@ -59,22 +69,20 @@ const DEFAULT: &str = "factors";
 /// Pools that have to be above ZeroRouter.
 const POOLS: [&str; 3] = ["clusters", "learned-map", "factors"];
 
-/// The head that the default is held against.
-const HEAD: &str = "clairvoyant/trained";
-
+/// As many as there are colors are drawn, from the first.
 const METHODS: [&str; 13] = [
-    "zero-router",
+    report::ZERO_ROUTER,
     KNN_ROUTER,
-    "retrained/trained",
-    "retrained/mlp",
-    "retrained/matrix",
     POOLS[0],
     POOLS[1],
     POOLS[2],
-    HEAD,
     "clairvoyant/ridge",
+    "clairvoyant/trained",
+    "retrained/trained",
     "clairvoyant/mlp",
     "clairvoyant/matrix",
+    "retrained/mlp",
+    "retrained/matrix",
     "oracle",
 ];
 
@@ -91,18 +99,26 @@ pub(crate) fn run(
         // Fails only where a pool exists already, and then that one is as good.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     }
+    std::fs::create_dir_all(out).with_context(|| format!("can't make {}", out.display()))?;
+    if options.theory {
+        return theory::run(options, out);
+    }
+    if options.labels {
+        return labels::run(options, data, out);
+    }
     let methods = options.methods()?;
     let views = views::views(options, data)?;
-    std::fs::create_dir_all(out).with_context(|| format!("can't make {}", out.display()))?;
     let (mut found, mut checks) = (Vec::new(), Vec::new());
     for view in &views {
         let comparison = options.measure(view, &methods)?;
         if view.judged {
-            checks.extend(bars::bars(&comparison, &POOLS, DEFAULT, HEAD));
+            checks.extend(bars::bars(&comparison, &POOLS, DEFAULT));
         }
         figures::draw(&comparison, &out.join(format!("{}.svg", view.name)))?;
         if options.page {
-            page(&comparison)?;
+            let text = [headline(&comparison) + ".\n", table(&comparison), others(&comparison)];
+            write_page(&view.name, &text.join("\n"))?;
+            figures::draw(&comparison, &book().join(format!("{}.svg", view.name)))?;
         }
         found.push(comparison);
         // Whatever there is so far, since a long run may be stopped.
@@ -111,7 +127,16 @@ pub(crate) fn run(
         std::fs::write(out.join("comparisons.json"), value + "\n")?;
     }
     println!("wrote {}", out.display());
-    options.judge(&checks, out)
+    std::fs::write(out.join("checks.json"), serde_json::to_string_pretty(&checks)? + "\n")?;
+    if options.page && !checks.is_empty() {
+        write_page("checks", &checked(&checks))?;
+    }
+    if checks.is_empty() || !options.methods.is_empty() || !options.enough() {
+        show(&checks);
+        println!("not judged: that takes every method, {ENOUGH} trials, and the views of the bars");
+        return Ok(());
+    }
+    verdict(&checks)
 }
 
 impl UnirouteOptions {
@@ -149,37 +174,49 @@ impl UnirouteOptions {
         Ok(comparison)
     }
 
-    /// Prints the checks; fails where one is missed that was measured in enough trials.
-    fn judge(&self, checks: &[Check], out: &Path) -> Result<()> {
-        std::fs::write(out.join("checks.json"), serde_json::to_string_pretty(checks)? + "\n")?;
-        for check in checks {
-            let verdict = if check.met { "met   " } else { "MISSED" };
-            println!("{verdict} {}: {} ({})", check.name, check.got, check.bar);
-        }
-        if checks.is_empty() || !self.methods.is_empty() || self.seeds(false).len() < ENOUGH {
-            println!(
-                "not judged: that takes every method, {ENOUGH} trials, and the views of the bars"
-            );
-            return Ok(());
-        }
-        let missed: Vec<&Check> = checks.iter().filter(|check| !check.met).collect();
-        if let Some(first) = missed.first() {
-            bail!("{} of {} bars missed, first: {}", missed.len(), checks.len(), first.name);
-        }
-        println!("all {} bars met", checks.len());
-        Ok(())
+    /// Whether there are enough trials to judge by.
+    fn enough(&self) -> bool {
+        self.seeds(false).len() >= ENOUGH
     }
 }
 
-/// The tables and the figure of a view, as the book includes them.
-fn page(comparison: &Comparison) -> Result<()> {
-    let book = crate::root().join("book/src/uniroute");
-    std::fs::create_dir_all(&book)?;
-    let name = &comparison.stream;
-    let text =
-        format!("{}.\n\n{}\n{}", headline(comparison), table(comparison), others(comparison));
-    std::fs::write(book.join(format!("{name}.md")), text)?;
-    figures::draw(comparison, &book.join(format!("{name}.svg")))
+/// Where the book has its tables and figures.
+fn book() -> PathBuf {
+    crate::root().join("book/src/uniroute")
+}
+
+/// A table as the book includes it.
+fn write_page(name: &str, text: &str) -> Result<()> {
+    std::fs::create_dir_all(book())?;
+    Ok(std::fs::write(book().join(format!("{name}.md")), text)?)
+}
+
+/// Checks as a table of the book.
+fn checked(checks: &[Check]) -> String {
+    let mut text = "| check | asked for | measured | |\n|---|---:|---:|---|\n".to_owned();
+    for Check { name, bar, got, met, .. } in checks {
+        let verdict = if *met { "met" } else { "**missed**" };
+        let _ = writeln!(text, "| {name} | {bar} | {got} | {verdict} |");
+    }
+    text
+}
+
+/// Prints checks; fails where one is missed.
+fn verdict(checks: &[Check]) -> Result<()> {
+    show(checks);
+    let missed: Vec<&Check> = checks.iter().filter(|check| !check.met).collect();
+    if let Some(first) = missed.first() {
+        bail!("{} of {} bars missed, first: {}", missed.len(), checks.len(), first.name);
+    }
+    println!("all {} bars met", checks.len());
+    Ok(())
+}
+
+fn show(checks: &[Check]) {
+    for check in checks {
+        let verdict = if check.met { "met   " } else { "MISSED" };
+        println!("{verdict} {}: {} ({})", check.name, check.got, check.bar);
+    }
 }
 
 /// Says at every tenth of the way how far it is.

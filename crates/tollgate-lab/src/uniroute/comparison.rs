@@ -72,6 +72,15 @@ impl Line {
         paired_test(&area(self), &area(other))
     }
 
+    /// The mean difference to another curve at each of [`PROFILE`] costs, paired by trial.
+    pub fn profile_against(&self, other: &Self) -> Vec<Interval> {
+        let at = |cost: usize| {
+            let each = self.profiles.iter().zip(&other.profiles);
+            mean_interval(&each.map(|(a, b)| a[cost] - b[cost]).collect::<Vec<_>>())
+        };
+        (0..PROFILE).filter_map(at).collect()
+    }
+
     /// The mean curve, with the half-width of its 95 % interval where there is one: at each of
     /// [`PROFILE`] costs.
     pub fn profile(&self) -> Vec<Interval> {

@@ -44,7 +44,7 @@ pub const NEIGHBORS: [usize; 9] = [3, 5, 10, 20, 40, 60, 80, 120, 200];
 pub const KNN_ROUTER: &str = "knn-router";
 
 const RETRAINED: &str = "retrained/";
-const CLAIRVOYANT: &str = "clairvoyant/";
+pub(super) const CLAIRVOYANT: &str = "clairvoyant/";
 
 impl Method {
     /// Reads one name: `zero-router`, `oracle`, `retrained/RECIPE`, `clairvoyant/RECIPE`, or
@@ -91,11 +91,13 @@ fn neighbors(k: usize) -> Result<Method, SpecError> {
 fn recipe(name: &str) -> Result<Arc<dyn Fit>, SpecError> {
     const KIND: &str = "estimator";
     let spec = Spec::from_str(name)?;
-    let config: NetConfig = match spec.name.as_str() {
-        "mlp" => spec.config_over(KIND, &NetConfig::mlp())?,
-        "matrix" => spec.config_over(KIND, &NetConfig::matrix())?,
+    let own = match spec.name.as_str() {
+        "mlp" => NetConfig::mlp(),
+        "matrix" => NetConfig::matrix(),
         _ => return registry::estimator(&spec),
     };
+    // Whether it is curved is in the name, and no parameter.
+    let config = NetConfig { curved: own.curved, ..spec.config_over(KIND, &own)? };
     let refused = |error: tollgate::core::ParamError| SpecError::Param {
         kind: KIND,
         name: spec.name.clone(),
@@ -123,7 +125,8 @@ mod tests {
         let Kind::Pool(recipe) = kind("knn:k=7") else { panic!("role") };
         assert_eq!(recipe.name(), "knn(k=7)");
         assert_eq!(labels("knn-router")[..2], ["knn-router, k = 3", "knn-router, k = 5"]);
-        assert_eq!(labels("clairvoyant/matrix"), ["clairvoyant/matrix"]);
+        let Kind::Retrained(recipe) = kind("retrained/matrix") else { panic!("role") };
+        assert_eq!(recipe.name(), "matrix(hidden=16)");
     }
 
     #[test]

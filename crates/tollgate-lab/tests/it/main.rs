@@ -9,3 +9,4 @@ mod oracle;
 mod replay;
 mod scenario;
 mod theory;
+mod uniroute;

@@ -59,6 +59,8 @@ fn profiles_are_the_curves() {
             let mean = (ends + inner) / (PROFILE - 1) as f64;
             assert!((mean - scores.area).abs() < 0.01, "{}: {mean}", line.label);
         }
+        let nothing = line.profile_against(&line);
+        assert!(nothing.iter().all(|at| at.mean == 0.0) && line.profile().len() == PROFILE);
     }
 }
 

@@ -12,8 +12,9 @@ use tollgate::core::BoxError;
 /// Pairs of steps and gradients that L-BFGS remembers.
 const MEMORY: usize = 7;
 
-/// The gradient's length where the search ends.
-const TOLERANCE: f64 = 1e-5;
+/// The gradient's length where the search ends: what is left to gain is its square over twice
+/// the penalty, far below what the choice of a penalty can see.
+const TOLERANCE: f64 = 1e-4;
 
 /// How many of what.
 #[derive(Clone, Copy, Debug)]
