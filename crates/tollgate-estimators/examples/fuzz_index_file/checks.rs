@@ -192,7 +192,8 @@ fn answers(index: &dyn Index) -> Answers {
 
 /// None where there is no direction to ask for.
 fn queries(dim: usize) -> Vec<Vec<f32>> {
-    let query = |sign: f32| (0_u16..).take(dim).map(|at| 1.0 + sign * f32::from(at % 7)).collect();
+    let query =
+        |sign: f32| (0_u8..7).cycle().take(dim).map(|at| 1.0 + sign * f32::from(at)).collect();
     if dim == 0 { Vec::new() } else { vec![query(1.0), query(-0.9)] }
 }
 
