@@ -82,6 +82,22 @@ mod tests {
     }
 
     #[test]
+    fn a_suite_on_the_embedded_stream_leaves_its_files() {
+        let out = std::env::temp_dir().join(format!("tollgate-uniroute-{}", std::process::id()));
+        let folder = out.to_str().unwrap();
+        let run = ["--suite", "uniroute", "--trials", "2", "--method", "oracle", "--out", folder];
+        outcome(&run).unwrap();
+        for file in ["trials.csv", "comparisons.json", "checks.json", "embedded.svg"] {
+            let text = std::fs::read_to_string(out.join(file)).unwrap();
+            assert!(!text.is_empty(), "{file}");
+        }
+        let trials = std::fs::read_to_string(out.join("trials.csv")).unwrap();
+        // Both baselines, of one of them nine, and the oracle, in two trials.
+        assert_eq!(trials.lines().count(), 1 + 2 * (1 + 9 + 1));
+        std::fs::remove_dir_all(&out).unwrap();
+    }
+
+    #[test]
     fn options_of_the_other_suite_are_refused() {
         let message = |arguments: &[&str]| outcome(arguments).unwrap_err().to_string();
         assert_eq!(message(&["--trials", "3"]), "--trials is an option of --suite uniroute");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::{bench, book, grid, shell, theory, tidy, variants};
+use crate::{bench, book, grid, shell, theory, tidy, uniroute, variants};
 
 /// Where the real streams are.
 #[derive(Args, Debug)]
@@ -33,6 +33,9 @@ pub(crate) fn run(options: &CiOptions) -> Result<()> {
     shell::run("cargo", &[&driver[..], &["--", "--seconds", "60"]].concat(), &[])?;
     // Competitive ratios in small: what holds at any size.
     theory::run(&theory::TheoryOptions::reduced())?;
+    // Routing by clusters, at size: a minute.
+    let out = crate::root().join("target/ablate/uniroute");
+    uniroute::run(&uniroute::UnirouteOptions::theory(), None, &out, None)?;
     bench::run(&bench::BenchOptions::decide())?;
     bench::run(&bench::BenchOptions::pool())?;
     // What is our own is measured whether or not there is something to compare with.
@@ -70,5 +73,7 @@ fn real_streams(data: &Path) -> Result<()> {
     let tests = ["test", "--release", "-p", "tollgate-tests", "--features", "real-streams"];
     shell::run("cargo", &tests, &[("TOLLGATE_DATA", folder)])?;
     variants::run(&variants::VariantsOptions::all(data))?;
-    grid::run(&grid::GridOptions::quick(data))
+    grid::run(&grid::GridOptions::quick(data))?;
+    let out = crate::root().join("target/ablate/uniroute");
+    uniroute::run(&uniroute::UnirouteOptions::streams(), Some(data), &out, None)
 }

@@ -140,6 +140,28 @@ pub(crate) fn run(
 }
 
 impl UnirouteOptions {
+    /// The theory alone, as the full tier runs it.
+    pub(crate) fn theory() -> Self {
+        Self {
+            table: None,
+            streams: Vec::new(),
+            trials: None,
+            first_seed: 1000,
+            n_val: None,
+            test_share: None,
+            methods: Vec::new(),
+            realised: false,
+            labels: false,
+            theory: true,
+            page: false,
+        }
+    }
+
+    /// The protocol on a folder of streams.
+    pub(crate) fn streams() -> Self {
+        Self { streams: views::BOOK.map(str::to_owned).to_vec(), theory: false, ..Self::theory() }
+    }
+
     /// Those named, with what everybody is held against in front.
     fn methods(&self) -> Result<Vec<Method>> {
         let all = METHODS.map(str::to_owned);

@@ -22,11 +22,12 @@ const SIZES: [usize; 7] = [200, 400, 800, 1_600, 3_200, 6_400, 12_800];
 pub(super) fn run(options: &UnirouteOptions, out: &Path) -> Result<()> {
     let seeds = options.seeds(false);
     let latent = Latent::default();
-    let found =
-        registry::estimator(&format!("clusters:clusters={}", latent.clusters).parse::<Spec>()?)?;
+    let found = registry::estimator(
+        &format!("clusters:clusters={}", 2 * latent.clusters).parse::<Spec>()?,
+    )?;
     let cases = [
         ("known clusters", Router::Known, latent),
-        ("clusters", Router::Recipe(found.as_ref()), latent),
+        ("clusters, found by K-means", Router::Recipe(found.as_ref()), latent),
         ("known clusters, delta = 0.1", Router::Known, Latent { delta: 0.1, ..latent }),
     ];
     let (mut text, mut all, mut judged) = (String::new(), Vec::new(), Vec::new());

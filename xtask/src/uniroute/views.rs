@@ -99,8 +99,8 @@ impl UnirouteOptions {
 pub(super) fn published(name: &str) -> Option<&'static str> {
     (name == "routerbench").then_some(
         "The paper's Areas on RouterBench: ZeroRouter .689, K-NN .707, K-means .712, LearnedMap \
-         .711, clairvoyant MLP .723. They are on all of its prompts, 36,497 against 3,164 here, \
-         embedded by Gecko in 768 dimensions against MiniLM's 384: what compares is the order of \
-         the methods, not the numbers.",
+         .711, clairvoyant MLP .723. They are on all of its tasks, embedded by Gecko in 768 \
+         dimensions; here are three of them, embedded by MiniLM in 384: what compares is the \
+         order of the methods, not the numbers.",
     )
 }

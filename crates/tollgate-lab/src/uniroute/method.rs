@@ -38,7 +38,7 @@ pub enum Kind {
 }
 
 /// Neighbors that the k-NN router is tried with.
-pub const NEIGHBORS: [usize; 9] = [3, 5, 10, 20, 40, 60, 80, 120, 200];
+pub const NEIGHBORS: [usize; 9] = [3, 5, 10, 20, 40, 80, 120, 200, 300];
 
 /// The family of the k-NN router.
 pub const KNN_ROUTER: &str = "knn-router";

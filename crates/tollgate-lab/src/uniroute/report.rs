@@ -33,7 +33,9 @@ pub fn headline(comparison: &Comparison) -> String {
 }
 
 /// The paper's table: a line a method, with 95 % intervals over trials, and paired differences
-/// in Area, in thousandths, marked `*` where they are significant at 0.01.
+/// in Area, in thousandths, marked `*` where they are significant at 0.01. A QNC above 100 %, or
+/// none, is counted as 100 %: a few trials in which the best score costs many times as much would
+/// be all that a mean shows.
 pub fn table(comparison: &Comparison) -> String {
     let mut out = String::from(
         "| method | QNC % | never | Area | Area(50 %) | peak | - ZeroRouter | - k-NN |\n\
@@ -45,8 +47,9 @@ pub fn table(comparison: &Comparison) -> String {
     let mut trials = comparison.lines.iter().flat_map(|line| &line.trials);
     let some = trials.any(|scores| scores.neutral_cost.is_some());
     for line in comparison.shown() {
-        // Who never gets there pays for the best single model.
-        let neutral = line.mean(|scores| Some(100.0 * scores.neutral_cost.unwrap_or(1.0)));
+        // The best single model itself is always to be had.
+        let capped = |scores: &Scores| 100.0 * scores.neutral_cost.unwrap_or(1.0).min(1.0);
+        let neutral = line.mean(|scores| Some(capped(scores)));
         let never = line.trials.iter().filter(|scores| scores.neutral_cost.is_none()).count();
         let _ = writeln!(
             out,
