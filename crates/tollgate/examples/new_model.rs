@@ -3,6 +3,8 @@
 //! The embedded stream without its last model; it comes with a guess alone, and answers are
 //! scored from then on.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use tollgate::data::Table;
 use tollgate::estimators::Clusters;
 use tollgate::policies::ExploringConfig;
