@@ -1,14 +1,23 @@
 //! Which prompts to label a new model on: the order in which they tell most.
 
+use faer::Mat;
 use tollgate_core::{Purpose, Seed};
+
+use crate::vector::dot_f64;
+
+/// `n` prompts in any order.
+pub(crate) fn random(n: usize, seed: Seed) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..n).collect();
+    seed.stream(Purpose::Fit, 2).shuffle(&mut order);
+    order
+}
 
 /// Every cluster in proportion to its size, its medoid first and the others in any order.
 ///
 /// `nearest` are the cluster of each prompt and how near its center is.
 pub(crate) fn by_clusters(nearest: &[(usize, f32)], n_clusters: usize, seed: Seed) -> Vec<usize> {
     let n = nearest.len();
-    let mut order: Vec<usize> = (0..n).collect();
-    seed.stream(Purpose::Fit, 2).shuffle(&mut order);
+    let order = random(n, seed);
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); n_clusters];
     for &row in &order {
         members[nearest[row].0].push(row);
@@ -39,6 +48,46 @@ pub(crate) fn by_clusters(nearest: &[(usize, f32)], n_clusters: usize, seed: See
             members[next][taken[next] - 1]
         })
         .collect()
+}
+
+/// Prompts that are picked for what they tell; those behind them are in any order.
+const PICKED: usize = 1_000;
+
+/// The prompt next of which what will be least surely known, given those before: greedily the
+/// largest determinant of what is known (D-optimal), from the prior on.
+///
+/// `features` are row-major with `len` columns; `prior` is the covariance of what is to be
+/// known, and the noise of a label.
+pub(crate) fn by_leverage(
+    features: &[f64],
+    len: usize,
+    prior: (&Mat<f64>, f64),
+    seed: Seed,
+) -> Vec<usize> {
+    let n = features.len() / len;
+    let mut order = random(n, seed);
+    let (mut covariance, noise) = (prior.0.clone(), prior.1);
+    let row = |row: usize| &features[row * len..(row + 1) * len];
+    let times = |covariance: &Mat<f64>, f: &[f64]| -> Vec<f64> {
+        (0..len).map(|a| (0..len).map(|b| covariance[(a, b)] * f[b]).sum()).collect()
+    };
+    let mut unknown: Vec<f64> =
+        order.iter().map(|&at| dot_f64(row(at), &times(&covariance, row(at)))).collect();
+    for step in 0..n.min(PICKED) {
+        let next = (step..n)
+            .reduce(|best, next| if unknown[next] > unknown[best] { next } else { best })
+            .expect("there are prompts left");
+        order.swap(step, next);
+        unknown.swap(step, next);
+        let gain = 1.0 / (noise + unknown[step]).sqrt();
+        let seen: Vec<f64> =
+            times(&covariance, row(order[step])).iter().map(|x| x * gain).collect();
+        covariance = Mat::from_fn(len, len, |a, b| covariance[(a, b)] - seen[a] * seen[b]);
+        for (unknown, &at) in unknown[step + 1..].iter_mut().zip(&order[step + 1..]) {
+            *unknown -= dot_f64(row(at), &seen).powi(2);
+        }
+    }
+    order
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@
 //! * [`Trained`]: logistic heads for scores and linear ones for log costs.
 //! * [`Eagle`]: ratings of the models, global and near the prompt, from who beat whom.
 //! * [`Clusters`]: what a model is in each cluster of prompts, for models that come and go.
+//! * [`Factors`]: what sets models apart, learned from some and fitted to others.
 //! * [`Blend`]: weighted means of other recipes.
 //! * [`Auto`]: the default one; picks parts and weights on the history, and says why.
 
@@ -56,6 +57,7 @@ mod calibration;
 mod clusters;
 mod eagle;
 mod exp;
+mod factors;
 mod index;
 mod kernel_ridge;
 mod kmeans;
@@ -74,6 +76,7 @@ pub use blend::{Blend, BlendError, BlendWeights};
 pub use calibration::coverage;
 pub use clusters::{Clusters, ClustersConfig};
 pub use eagle::{Eagle, EagleConfig};
+pub use factors::{Factors, FactorsConfig};
 #[cfg(feature = "kd-tree")]
 pub use index::KdTree;
 pub use index::{

@@ -34,6 +34,7 @@
 
 mod answers;
 mod folds;
+mod lanes;
 
 use std::fmt;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ use tollgate_core::{
 
 pub(crate) use self::answers::{Answers, At};
 pub(crate) use self::folds::select;
+pub(crate) use self::lanes::Lanes;
 use crate::index::check_grown;
 use crate::labels::check_models;
 use crate::vector::{check_queries, checked_norm, direction_into};

@@ -68,6 +68,7 @@ use tollgate_core::{
 
 use self::features::Rows;
 pub(crate) use self::features::{Directions, Features};
+use self::lines::LeftOut;
 use self::plane::Plane;
 use crate::blocks;
 use crate::index::check_grown;
@@ -95,14 +96,8 @@ impl RegressionEstimator {
         lambda: Option<f64>,
     ) -> Result<(Self, EstimateTable), FitError> {
         let labels = Labels::new(history);
-        let rows = Rows::new(history, features.as_ref())?;
+        let (planes, left_out) = fit_planes(&recipe, history, &labels, features.as_ref(), lambda)?;
         let mut held_out = EstimateTable::zeros(history.len(), history.models().len());
-        let fit = |(set, members): (usize, &Vec<usize>)| {
-            Plane::fit(&rows, &labels, set, members, lambda)
-                .map_err(|source| FitError::Other { recipe: recipe.clone(), source })
-        };
-        let fitted = labels.members.iter().enumerate().map(fit).collect::<Result<Vec<_>, _>>()?;
-        let (planes, left_out): (Vec<_>, Vec<_>) = fitted.into_iter().unzip();
         let estimator = Self {
             recipe,
             models: labels.models.clone(),
@@ -121,6 +116,27 @@ impl RegressionEstimator {
             }
         });
         Ok((estimator, held_out))
+    }
+
+    /// The lines (3) themselves, of scores and of costs, neither cut to what is possible.
+    pub(crate) fn lines(
+        recipe: &str,
+        history: &History,
+        features: &Arc<dyn Features>,
+    ) -> Result<[Lines; 2], FitError> {
+        let labels = Labels::new(history);
+        let (planes, left_out) = fit_planes(recipe, history, &labels, features.as_ref(), None)?;
+        let rows = Rows::new(history, features.as_ref())?;
+        let (n_models, len) = (history.models().len(), features.len());
+        let mut lines = [0, 1].map(|_| Lines {
+            weights: vec![0.0; n_models * len],
+            intercepts: vec![0.0; n_models],
+            held_out: vec![0.0; history.len() * n_models],
+        });
+        for (set, (plane, left_out)) in planes.iter().zip(&left_out).enumerate() {
+            plane.write_lines(&rows, &labels, set, left_out, &mut lines);
+        }
+        Ok(lines)
     }
 
     /// Estimates on all threads; every query as [`estimate_into`](Estimator::estimate_into).
@@ -200,6 +216,35 @@ impl Estimator for RegressionEstimator {
         check_queries(queries, self.dim())?;
         self.blocks(queries, &mut out)
     }
+}
+
+/// Linear functions of the features, one for each model.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    /// Row-major `(n_models, len)`.
+    pub(crate) weights: Vec<f64>,
+    /// `(n_models,)`.
+    pub(crate) intercepts: Vec<f64>,
+    /// What is predicted of every prompt of the history by a line that has not learned from
+    /// it, row-major `(n_rows, n_models)`.
+    pub(crate) held_out: Vec<f64>,
+}
+
+/// All sets of models, and what fits without the row itself say of every row.
+fn fit_planes(
+    recipe: &str,
+    history: &History,
+    labels: &Labels,
+    features: &dyn Features,
+    lambda: Option<f64>,
+) -> Result<(Vec<Plane>, Vec<LeftOut>), FitError> {
+    let rows = Rows::new(history, features)?;
+    let fit = |(set, members): (usize, &Vec<usize>)| {
+        Plane::fit(&rows, labels, set, members, lambda)
+            .map_err(|source| FitError::Other { recipe: recipe.to_owned(), source })
+    };
+    let fitted = labels.members.iter().enumerate().map(fit).collect::<Result<Vec<_>, _>>()?;
+    Ok(fitted.into_iter().unzip())
 }
 
 /// Refuses a penalty that is not finite and `> 0`.

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tollgate_core::{Fit, Policy, Solver};
 use tollgate_estimators::{
-    Auto, Blend, BlendWeights, ClustersConfig, EagleConfig, KernelRidgeConfig, KnnConfig,
-    RidgeConfig, TrainedConfig,
+    Auto, Blend, BlendWeights, ClustersConfig, EagleConfig, FactorsConfig, KernelRidgeConfig,
+    KnnConfig, RidgeConfig, TrainedConfig,
 };
 use tollgate_solvers::{
     CuttingPlaneConfig, LagrangianConfig, PrimalDualConfig, SimplexConfig, SmoothedLbfgsConfig,
@@ -42,8 +42,18 @@ const ESTIMATOR: &str = "estimator";
 const SOLVER: &str = "solver";
 
 /// The names of all estimators.
-pub const ESTIMATORS: &[&str] =
-    &["knn", "ridge", "kernel-ridge", "trained", "eagle", "clusters", "blend", "auto"];
+pub const ESTIMATORS: &[&str] = &[
+    "knn",
+    "ridge",
+    "kernel-ridge",
+    "trained",
+    "eagle",
+    "clusters",
+    "learned-map",
+    "factors",
+    "blend",
+    "auto",
+];
 
 /// The names of all solvers.
 pub const SOLVERS: &[&str] = &[
@@ -124,6 +134,10 @@ pub fn estimator(spec: &Spec) -> Result<Arc<dyn Fit>, SpecError> {
         }
         "clusters" => {
             let config: ClustersConfig = spec.config(ESTIMATOR)?;
+            Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
+        }
+        "factors" => {
+            let config: FactorsConfig = spec.config(ESTIMATOR)?;
             Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
         }
         "blend" => {

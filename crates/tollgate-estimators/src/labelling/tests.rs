@@ -18,3 +18,15 @@ fn clusters_in_proportion_and_medoids_first() {
         assert_eq!(sorted, [0, 1, 2, 3, 4, 5]);
     }
 }
+
+/// Three prompts far out on one axis, one on the other: the far ones tell most, but the second
+/// of them tells less than the first on the other axis.
+#[test]
+fn leverage_by_hand() {
+    let features = [2.0, 0.0, 2.1, 0.0, 0.0, 1.5, 0.0, 0.1];
+    let prior = Mat::<f64>::identity(2, 2);
+    for seed in 0..5 {
+        // Known after the first: 4 / (1 + 4.41) is less than 1.5^2.
+        assert_eq!(by_leverage(&features, 2, (&prior, 1.0), Seed(seed))[..3], [1, 2, 0]);
+    }
+}

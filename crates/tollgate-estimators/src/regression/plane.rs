@@ -4,6 +4,7 @@
 use faer::Mat;
 use tollgate_core::{BoxError, EstimatesMut};
 
+use super::Lines;
 use super::features::Rows;
 use super::lines::{Choices, LeftOut, Lesson, STEPS};
 use super::moments::{Moments, Targets};
@@ -166,6 +167,42 @@ impl Plane {
                 let lowest = if lowest_row == row { other } else { lowest };
                 let values = (predicted[member], predicted[n_members + member]);
                 self.write(member, values, leverages, lowest, row * n_models + model, out);
+            }
+        }
+    }
+
+    /// Copies the lines of scores and of costs, and what they say of rows that they have not
+    /// learned from.
+    pub(super) fn write_lines(
+        &self,
+        rows: &Rows<'_>,
+        labels: &Labels,
+        set: usize,
+        left_out: &LeftOut,
+        out: &mut [Lines; 2],
+    ) {
+        let (n_models, n_members, len) =
+            (labels.models.len(), self.members.len(), rows.features.len());
+        for (at, (weights, &intercept)) in
+            self.weights.chunks_exact(len).zip(&self.intercepts).enumerate()
+        {
+            let model = self.members[at % n_members];
+            let lines = &mut out[at / n_members];
+            lines.weights[model * len..(model + 1) * len].copy_from_slice(weights);
+            lines.intercepts[model] = intercept;
+        }
+        let mut learned_from = left_out.predictions.chunks_exact(2 * n_members);
+        let mut features = vec![0.0; len];
+        for row in 0..labels.n_rows {
+            let known = labels.sets.contains(set, row).then(|| learned_from.next()).flatten();
+            if known.is_none() {
+                rows.map(&[row], &mut features);
+            }
+            for at in 0..2 * n_members {
+                let weights = &self.weights[at * len..(at + 1) * len];
+                let fresh = || self.intercepts[at] + dot_f64(weights, &features);
+                let cell = row * n_models + self.members[at % n_members];
+                out[at / n_members].held_out[cell] = known.map_or_else(fresh, |known| known[at]);
             }
         }
     }
