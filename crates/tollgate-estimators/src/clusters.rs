@@ -76,7 +76,7 @@ mod lore;
 use serde::{Deserialize, Serialize};
 use tollgate_core::{EstimateTable, Estimator, Fit, FitError, History, ParamError, Seed};
 
-pub(crate) use self::lore::Clustering;
+pub(crate) use self::lore::{Clustering, Means};
 use crate::pool::Pool;
 
 /// Knobs of [`Clusters`]. Unchecked until [`build`](Self::build).

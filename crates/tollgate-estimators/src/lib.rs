@@ -46,6 +46,7 @@
 //! * [`Trained`]: logistic heads for scores and linear ones for log costs.
 //! * [`Eagle`]: ratings of the models, global and near the prompt, from who beat whom.
 //! * [`Clusters`]: what a model is in each cluster of prompts, for models that come and go.
+//! * [`LearnedMap`]: the same with soft borders, trained on the models of the history.
 //! * [`Factors`]: what sets models apart, learned from some and fitted to others.
 //! * [`Blend`]: weighted means of other recipes.
 //! * [`Auto`]: the default one; picks parts and weights on the history, and says why.
@@ -64,6 +65,7 @@ mod kmeans;
 mod knn;
 mod labelling;
 mod labels;
+mod learned_map;
 mod log_costs;
 mod pool;
 mod regression;
@@ -87,6 +89,7 @@ pub use index::{
 pub use index::{HoraConfig, HoraIndex, HoraRecipe};
 pub use kernel_ridge::{KernelRidge, KernelRidgeConfig};
 pub use knn::{CostDomain, Knn, KnnConfig, KnnEstimator, Shrinkage, Weighting};
+pub use learned_map::{LearnedMap, LearnedMapConfig};
 pub use regression::RegressionEstimator;
 pub use ridge::{Ridge, RidgeConfig};
 pub use trained::{Trained, TrainedConfig, TrainedEstimator};

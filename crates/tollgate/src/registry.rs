@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::{Fit, Policy, Solver};
 use tollgate_estimators::{
     Auto, Blend, BlendWeights, ClustersConfig, EagleConfig, FactorsConfig, KernelRidgeConfig,
-    KnnConfig, RidgeConfig, TrainedConfig,
+    KnnConfig, LearnedMapConfig, RidgeConfig, TrainedConfig,
 };
 use tollgate_solvers::{
     CuttingPlaneConfig, LagrangianConfig, PrimalDualConfig, SimplexConfig, SmoothedLbfgsConfig,
@@ -134,6 +134,10 @@ pub fn estimator(spec: &Spec) -> Result<Arc<dyn Fit>, SpecError> {
         }
         "clusters" => {
             let config: ClustersConfig = spec.config(ESTIMATOR)?;
+            Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
+        }
+        "learned-map" => {
+            let config: LearnedMapConfig = spec.config(ESTIMATOR)?;
             Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
         }
         "factors" => {

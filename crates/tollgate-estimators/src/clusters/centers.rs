@@ -31,6 +31,10 @@ impl Centers {
         self.half.len()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[f32], f32)> {
+        self.table.chunks_exact(self.dim).zip(self.half.iter().copied())
+    }
+
     /// The cluster of a direction, and how near its center is: `u . c - |c|^2 / 2`, of which
     /// more is nearer. `products` is of shape `(len,)`.
     pub(super) fn nearest(&self, direction: &[f32], products: &mut [f32]) -> (usize, f32) {

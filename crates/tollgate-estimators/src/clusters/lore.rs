@@ -66,6 +66,11 @@ impl Clustering {
         self.centers.len()
     }
 
+    /// Every center, and half of its squared length.
+    pub(crate) fn centers(&self) -> impl Iterator<Item = (&[f32], f32)> {
+        self.centers.iter()
+    }
+
     /// The cluster of a prompt.
     pub(crate) fn cluster(&self, at: At<'_>) -> usize {
         match at {

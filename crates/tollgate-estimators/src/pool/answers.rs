@@ -52,6 +52,11 @@ impl Answers {
         }
     }
 
+    /// Score and cost of some rows.
+    pub(crate) fn of_rows(rows: impl Iterator<Item = (usize, [f64; 2])>) -> Self {
+        Self { rows: rows.collect(), others: Vec::new() }
+    }
+
     /// The first `most` labels of the only model of a history.
     pub(crate) fn first(history: &History, most: usize) -> Self {
         let mut answers = Self::default();

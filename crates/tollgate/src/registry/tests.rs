@@ -101,6 +101,7 @@ fn parameters_reach_the_parts() {
     insta::assert_snapshot!(recipe("knn:shrinkage=none,index=scan"), @"knn(k=5)");
     insta::assert_snapshot!(recipe("eagle:neighbors=40,global=0.25"), @"eagle(neighbors=40,global=0.25)");
     insta::assert_snapshot!(recipe("clusters:clusters=25,labels=100"), @"clusters(clusters=25,labels=100)");
+    insta::assert_snapshot!(recipe("learned-map:penalty=0.5"), @"learned-map(penalty=0.5)");
     insta::assert_snapshot!(recipe("factors:factors=4"), @"factors(factors=4)");
     assert_eq!(composed("batch-split:batch=17", None, None).policy.batch_size(), 17);
     assert_eq!(composed("batch-paced:batch=17", None, None).policy.batch_size(), 17);
@@ -118,7 +119,7 @@ fn parameters_reach_the_parts() {
 #[test]
 fn unknown_names_list_the_known() {
     insta::assert_snapshot!(refused("prot", None, None), @"no policy is called `prot`; there are random, round-robin, fixed, greedy-perf, greedy-cost, greedy-density, knn-perf, knn-cost, trained-perf, trained-cost, eagle, threshold, exp-threshold, batch-split, batch-paced, port-reference, port, geometric, descent, hybrid, resolve, history, history-resolve, window-resolve, tollgate");
-    insta::assert_snapshot!(refused("port", Some("nearest"), None), @"no estimator is called `nearest`; there are knn, ridge, kernel-ridge, trained, eagle, clusters, factors, blend, auto");
+    insta::assert_snapshot!(refused("port", Some("nearest"), None), @"no estimator is called `nearest`; there are knn, ridge, kernel-ridge, trained, eagle, clusters, learned-map, factors, blend, auto");
     insta::assert_snapshot!(refused("port", None, Some("simplicissimus")), @"no solver is called `simplicissimus`; there are auto, simplex, cutting-plane, subgradient, primal-dual, smoothed-lbfgs, lagrangian, lagrangian-published");
 }
 
