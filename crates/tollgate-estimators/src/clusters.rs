@@ -76,8 +76,11 @@ mod lore;
 use serde::{Deserialize, Serialize};
 use tollgate_core::{EstimateTable, Estimator, Fit, FitError, History, ParamError, Seed};
 
+use self::centers::Centers;
 pub(crate) use self::lore::{Clustering, Means};
 use crate::pool::Pool;
+use crate::vector::directions;
+use crate::{kmeans, labelling};
 
 /// Knobs of [`Clusters`]. Unchecked until [`build`](Self::build).
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -126,6 +129,18 @@ impl ClustersConfig {
         }
         Ok(Clusters { clusters, labels })
     }
+}
+
+/// The prompts of a history by clusters, medoids first.
+pub(crate) fn order(
+    history: &History,
+    n_clusters: usize,
+    seed: Seed,
+) -> Result<Vec<usize>, FitError> {
+    let directions = directions(history)?;
+    let dim = history.dim();
+    let centers = Centers::new(kmeans::spread(&directions, dim, n_clusters, seed), dim);
+    Ok(labelling::by_clusters(&centers.nearest_each(&directions), centers.len(), seed))
 }
 
 /// The recipe of clusters; its estimators are pools.

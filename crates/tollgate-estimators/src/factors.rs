@@ -88,7 +88,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::{EstimateTable, Estimator, Fit, FitError, History, ParamError, Seed};
 
 use self::lore::FactorLore;
-use crate::pool::Pool;
+use crate::pool::{Lore, Pool};
 
 /// Knobs of [`Factors`]. Unchecked until [`build`](Self::build).
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -138,6 +138,12 @@ impl FactorsConfig {
         }
         Ok(Factors { factors, labels })
     }
+}
+
+/// The prompts of a history by what they tell of factors.
+pub(crate) fn order(history: &History, seed: Seed) -> Result<Vec<usize>, FitError> {
+    let FactorsConfig { labels, .. } = FactorsConfig::default();
+    Ok(FactorLore::learn(history, None, labels, seed)?.worth_labelling().to_vec())
 }
 
 /// The recipe of factors; its estimators are pools.

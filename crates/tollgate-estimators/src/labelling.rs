@@ -1,9 +1,61 @@
 //! Which prompts to label a new model on: the order in which they tell most.
+//!
+//! # Problem
+//!
+//! A label costs an answer and somebody's judgment of it, so the few that a new model begins
+//! with should be on prompts that say much about all others. An order of the history's
+//! prompts of which any beginning will do serves every budget.
+//!
+//! # Method
+//!
+//! * [`Random`](Labelling::Random): as good as the next one, and no assumption made.
+//! * [`Medoids`](Labelling::Medoids): every cluster in proportion to its size at any length, the
+//!   prompt nearest to its center first. What a pool of [`Clusters`](crate::Clusters) or of a
+//!   [`LearnedMap`](crate::LearnedMap) answers, with its own clusters.
+//! * [`Leverage`](Labelling::Leverage): next is the prompt on which the model would be least
+//!   surely known, given the labels before: greedily the largest determinant of what is known
+//!   of its coefficients on the factors of [`Factors`](crate::Factors), from their prior on. A
+//!   thousand are picked so, and the rest are in any order. What such a pool answers.
+//!
+//! # References
+//!
+//! Fedorov, Theory of Optimal Experiments, 1972: D-optimal designs, of which greedy ones are
+//! within a constant of the best since the determinant's logarithm is submodular. Neyman,
+//! "On the two different aspects of the representative method", 1934: strata in proportion.
 
 use faer::Mat;
-use tollgate_core::{Purpose, Seed};
+use tollgate_core::{FitError, History, Purpose, Seed};
 
 use crate::vector::dot_f64;
+use crate::{clusters, factors};
+
+/// A way to order the prompts of a history for labelling.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Labelling {
+    /// Any order.
+    Random,
+    /// Clusters in proportion to their sizes, medoids first.
+    Medoids {
+        /// How many clusters; as many as there are prompts where those are fewer.
+        clusters: usize,
+    },
+    /// What tells most about factors, learned from the models of the history.
+    Leverage,
+}
+
+impl Labelling {
+    /// All prompts of a history, the most telling first.
+    ///
+    /// # Errors
+    /// As the fits of the recipes whose way it is.
+    pub fn order(self, history: &History, seed: Seed) -> Result<Vec<usize>, FitError> {
+        match self {
+            Self::Random => Ok(random(history.len(), seed)),
+            Self::Medoids { clusters } => clusters::order(history, clusters.max(1), seed),
+            Self::Leverage => factors::order(history, seed),
+        }
+    }
+}
 
 /// `n` prompts in any order.
 pub(crate) fn random(n: usize, seed: Seed) -> Vec<usize> {

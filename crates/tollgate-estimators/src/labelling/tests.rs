@@ -1,3 +1,5 @@
+use tollgate_core::Models;
+
 use super::*;
 
 /// Four prompts in cluster 0, two in cluster 1: the medoids first of all, and after any
@@ -28,5 +30,23 @@ fn leverage_by_hand() {
     for seed in 0..5 {
         // Known after the first: 4 / (1 + 4.41) is less than 1.5^2.
         assert_eq!(by_leverage(&features, 2, (&prior, 1.0), Seed(seed))[..3], [1, 2, 0]);
+    }
+}
+
+/// Every way orders all prompts, and every seed in a way of its own.
+#[test]
+fn every_way_orders_all_prompts() {
+    let mut rng = Seed(4).stream(Purpose::Synthesis, 0);
+    #[expect(clippy::cast_possible_truncation, reason = "embeddings are f32")]
+    let embeddings = (0..60 * 5).map(|_| rng.normal() as f32).collect();
+    let mut column = || (0..60 * 3).map(|_| 0.5 * rng.uniform()).collect();
+    let models = Models::new(["a", "b", "c"]).unwrap();
+    let history = History::new(models, 5, embeddings, column(), column()).unwrap();
+    for way in [Labelling::Random, Labelling::Medoids { clusters: 7 }, Labelling::Leverage] {
+        let order = way.order(&history, Seed(0)).unwrap();
+        assert_eq!(order, way.order(&history, Seed(0)).unwrap(), "{way:?}");
+        let mut sorted = order;
+        sorted.sort_unstable();
+        assert!(sorted.into_iter().eq(0..60), "{way:?}");
     }
 }
