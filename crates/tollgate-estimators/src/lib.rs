@@ -48,6 +48,7 @@
 //! * [`Clusters`]: what a model is in each cluster of prompts, for models that come and go.
 //! * [`LearnedMap`]: the same with soft borders, trained on the models of the history.
 //! * [`Factors`]: what sets models apart, learned from some and fitted to others.
+//! * [`Refit`]: any recipe, fitted anew for every model that comes or goes.
 //! * [`Labelling`]: orders of prompts, the most telling first, to label a new model on.
 //! * [`Blend`]: weighted means of other recipes.
 //! * [`Auto`]: the default one; picks parts and weights on the history, and says why.
@@ -69,6 +70,7 @@ mod labels;
 mod learned_map;
 mod log_costs;
 mod pool;
+mod refit;
 mod regression;
 mod ridge;
 mod trained;
@@ -92,6 +94,7 @@ pub use kernel_ridge::{KernelRidge, KernelRidgeConfig};
 pub use knn::{CostDomain, Knn, KnnConfig, KnnEstimator, Shrinkage, Weighting};
 pub use labelling::Labelling;
 pub use learned_map::{LearnedMap, LearnedMapConfig};
+pub use refit::Refit;
 pub use regression::RegressionEstimator;
 pub use ridge::{Ridge, RidgeConfig};
 pub use trained::{Trained, TrainedConfig, TrainedEstimator};

@@ -199,7 +199,7 @@ fn tabulate<L: Lore>(lore: &L, members: &[Arc<Member<L::Known>>]) -> L::Tables {
 }
 
 /// Names that are known to be neither empty nor repeated.
-fn named<'a>(ids: impl Iterator<Item = &'a ModelId>) -> Models {
+pub(crate) fn named<'a>(ids: impl Iterator<Item = &'a ModelId>) -> Models {
     Models::new(ids.map(ModelId::as_str)).expect("the names have been checked")
 }
 
