@@ -2,6 +2,7 @@
 //! any table with many models, or on the views that the bars are for.
 
 mod figures;
+mod kept;
 mod labels;
 mod theory;
 mod views;
@@ -17,8 +18,9 @@ use tollgate::core::Seed;
 use tollgate_lab::Observer;
 use tollgate_lab::theory::checks::Check;
 use tollgate_lab::uniroute::report::{self, csv, headline, json, others, table};
-use tollgate_lab::uniroute::{Comparison, KNN_ROUTER, Method, bars, compare};
+use tollgate_lab::uniroute::{Comparison, KNN_ROUTER, Method, bars};
 
+use self::kept::Kept;
 use self::views::View;
 
 /// What is cut how, and who is compared.
@@ -51,11 +53,15 @@ pub(crate) struct UnirouteOptions {
     /// Curves at what answers have really cost, not at each model's mean.
     #[arg(long)]
     realised: bool,
+    /// Every method's trials are written to this file when they are measured, and read from it
+    /// where the file has them. What it holds was measured by the program of that day.
+    #[arg(long, value_name = "FILE")]
+    keep: Option<PathBuf>,
     /// Area against labels of the unseen models, chosen and at random, and nothing else.
     #[arg(long)]
     labels: bool,
     /// Generators held against the theory, and nothing else.
-    #[arg(long, conflicts_with_all = ["labels", "table", "n_val", "test_share", "methods", "realised"])]
+    #[arg(long, conflicts_with_all = ["labels", "table", "n_val", "test_share", "methods", "realised", "keep"])]
     theory: bool,
     /// Write the tables and figures of the book, too.
     #[arg(long)]
@@ -108,9 +114,10 @@ pub(crate) fn run(
     }
     let methods = options.methods()?;
     let views = views::views(options, data)?;
+    let mut kept = Kept::open(options.keep.as_deref())?;
     let (mut found, mut checks) = (Vec::new(), Vec::new());
     for view in &views {
-        let comparison = options.measure(view, &methods)?;
+        let comparison = options.measure(view, &methods, &mut kept)?;
         if view.judged {
             checks.extend(bars::bars(&comparison, &POOLS, DEFAULT));
         }
@@ -151,6 +158,7 @@ impl UnirouteOptions {
             test_share: None,
             methods: Vec::new(),
             realised: false,
+            keep: None,
             labels: false,
             theory: true,
             page: false,
@@ -178,15 +186,13 @@ impl UnirouteOptions {
         (self.first_seed..self.first_seed + trials).map(Seed).collect()
     }
 
-    fn measure(&self, view: &View, methods: &[Method]) -> Result<Comparison> {
+    fn measure(&self, view: &View, methods: &[Method], kept: &mut Kept) -> Result<Comparison> {
         let start = Instant::now();
         let seeds = self.seeds(view.embedded);
         if seeds.is_empty() {
             bail!("--trials must be >= 1, got 0");
         }
-        let steps = Steps::default();
-        let comparison = compare(&view.name, &view.table, &view.protocol, methods, &seeds, &steps)
-            .with_context(|| view.name.clone())?;
+        let comparison = kept.compare(view, methods, &seeds)?;
         println!("{}\n\n{}", headline(&comparison), table(&comparison));
         println!("{}", others(&comparison));
         if let Some(theirs) = views::published(&view.name) {

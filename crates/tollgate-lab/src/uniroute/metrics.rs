@@ -40,11 +40,11 @@
 //! arXiv:2502.08773. Hu et al. (2024), RouterBench, arXiv:2403.12031. Ong et al. (2024),
 //! RouteLLM, arXiv:2406.18665.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tollgate::core::{CurvePoint, DeferralCurve};
 
 /// What a curve came to: scores in `[0, 1]`, costs and calls as shares of 1.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Scores {
     /// (1).
     pub area: f64,
@@ -73,7 +73,7 @@ pub struct Yardstick {
 }
 
 /// How much of the gap between two models a router recovers.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Recovery {
     /// (7).
     pub apgr: f64,
