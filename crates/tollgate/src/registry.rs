@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::{Fit, Policy, Solver};
 use tollgate_estimators::{
     Auto, Blend, BlendWeights, ClustersConfig, EagleConfig, FactorsConfig, KernelRidgeConfig,
-    KnnConfig, LearnedMapConfig, RidgeConfig, TrainedConfig,
+    KnnConfig, LearnedMapConfig, Refit, RidgeConfig, TrainedConfig,
 };
 use tollgate_solvers::{
     CuttingPlaneConfig, LagrangianConfig, PrimalDualConfig, SimplexConfig, SmoothedLbfgsConfig,
@@ -51,6 +51,7 @@ pub const ESTIMATORS: &[&str] = &[
     "clusters",
     "learned-map",
     "factors",
+    "refit",
     "blend",
     "auto",
 ];
@@ -144,6 +145,10 @@ pub fn estimator(spec: &Spec) -> Result<Arc<dyn Fit>, SpecError> {
             let config: FactorsConfig = spec.config(ESTIMATOR)?;
             Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
         }
+        "refit" => {
+            let RefitParams { of } = spec.config(ESTIMATOR)?;
+            Ok(Arc::new(Refit::new(estimator(&of.parse()?)?)))
+        }
         "blend" => {
             let BlendParams { k, weights } = spec.config(ESTIMATOR)?;
             let knn = KnnConfig { k, ..KnnConfig::default() };
@@ -151,6 +156,19 @@ pub fn estimator(spec: &Spec) -> Result<Arc<dyn Fit>, SpecError> {
             Ok(Arc::new(Blend::ridge_and(knn, weights.into())))
         }
         other => Err(unknown(ESTIMATOR, other, ESTIMATORS.iter().copied())),
+    }
+}
+
+/// The knob of `refit`: the recipe that is fitted anew for every change of the pool.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+struct RefitParams {
+    of: String,
+}
+
+impl Default for RefitParams {
+    fn default() -> Self {
+        Self { of: "auto".to_owned() }
     }
 }
 
