@@ -75,5 +75,5 @@ fn real_streams(data: &Path) -> Result<()> {
     variants::run(&variants::VariantsOptions::all(data))?;
     grid::run(&grid::GridOptions::quick(data))?;
     let out = crate::root().join("target/ablate/uniroute");
-    uniroute::run(&uniroute::UnirouteOptions::streams(), Some(data), &out, None)
+    uniroute::run(&uniroute::UnirouteOptions::quick(), Some(data), &out, None)
 }

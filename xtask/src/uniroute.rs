@@ -63,6 +63,10 @@ pub(crate) struct UnirouteOptions {
     /// Generators held against the theory, and nothing else.
     #[arg(long, conflicts_with_all = ["labels", "table", "n_val", "test_share", "methods", "realised", "keep"])]
     theory: bool,
+    /// Twelve trials on the 39 models, of the pools and ZeroRouter, and only that these are
+    /// above it: minutes.
+    #[arg(long, conflicts_with_all = ["labels", "table", "streams", "trials", "methods", "page"])]
+    quick: bool,
     /// Write the tables and figures of the book, too.
     #[arg(long)]
     page: bool,
@@ -92,8 +96,11 @@ const METHODS: [&str; 13] = [
     "oracle",
 ];
 
-/// Below this many trials nothing is judged.
+/// Below this many trials nothing is judged, but for `--quick`.
 const ENOUGH: usize = 100;
+
+/// Trials of `--quick`, and its view: the one where pools are the farthest above ZeroRouter.
+const QUICK: (u64, &str) = (12, "zeroeval-39");
 
 pub(crate) fn run(
     options: &UnirouteOptions,
@@ -111,6 +118,9 @@ pub(crate) fn run(
     }
     if options.labels {
         return labels::run(options, data, out);
+    }
+    if options.quick {
+        return quick(&options.over_quick(), data, out);
     }
     let methods = options.methods()?;
     let views = views::views(options, data)?;
@@ -146,6 +156,19 @@ pub(crate) fn run(
     verdict(&checks)
 }
 
+/// The pools against ZeroRouter in a few trials.
+fn quick(options: &UnirouteOptions, data: Option<&Path>, out: &Path) -> Result<()> {
+    let methods = options.methods()?;
+    let mut kept = Kept::open(options.keep.as_deref())?;
+    let mut checks = Vec::new();
+    for view in views::views(options, data)? {
+        let comparison = options.measure(&view, &methods, &mut kept)?;
+        checks.extend(bars::above_zero_router(&comparison, &POOLS));
+    }
+    std::fs::write(out.join("checks.json"), serde_json::to_string_pretty(&checks)? + "\n")?;
+    verdict(&checks)
+}
+
 impl UnirouteOptions {
     /// The theory alone, as the full tier runs it.
     pub(crate) fn theory() -> Self {
@@ -161,13 +184,34 @@ impl UnirouteOptions {
             keep: None,
             labels: false,
             theory: true,
+            quick: false,
             page: false,
         }
     }
 
-    /// The protocol on a folder of streams.
-    pub(crate) fn streams() -> Self {
-        Self { streams: views::BOOK.map(str::to_owned).to_vec(), theory: false, ..Self::theory() }
+    /// The protocol on a folder of streams, in minutes.
+    pub(crate) fn quick() -> Self {
+        Self { quick: true, theory: false, ..Self::theory() }
+    }
+
+    /// These options with what `--quick` stands for.
+    fn over_quick(&self) -> Self {
+        let (trials, view) = QUICK;
+        Self {
+            table: None,
+            streams: vec![view.to_owned()],
+            trials: Some(trials),
+            first_seed: self.first_seed,
+            n_val: self.n_val,
+            test_share: self.test_share,
+            methods: POOLS.map(str::to_owned).to_vec(),
+            realised: self.realised,
+            keep: self.keep.clone(),
+            labels: false,
+            theory: false,
+            quick: false,
+            page: false,
+        }
     }
 
     /// Those named, with what everybody is held against in front.

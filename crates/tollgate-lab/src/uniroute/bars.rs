@@ -17,20 +17,23 @@ pub const ALLOWANCE: f64 = 0.5;
 /// its best number of neighbors, and within [`ALLOWANCE`] of the best clairvoyant head.
 pub fn bars(comparison: &Comparison, routers: &[&str], default: &str) -> Vec<Check> {
     let stream = &comparison.stream;
-    let zero = comparison.line(ZERO_ROUTER);
-    let mut checks: Vec<Check> = routers
-        .iter()
-        .map(|router| {
-            let name = format!("{stream}: {router} above ZeroRouter in mean Area");
-            above(name, comparison.line(router), zero)
-        })
-        .collect();
+    let mut checks = above_zero_router(comparison, routers);
     let knn = comparison.best(KNN_ROUTER);
     let best = knn.map_or(KNN_ROUTER, |line| line.label.as_str());
     let name = format!("{stream}: {default} above {best} (its best) in mean Area");
     checks.push(above(name, comparison.line(default), knn));
     checks.push(within(comparison, default));
     checks
+}
+
+/// Each of the `routers` is above ZeroRouter.
+pub fn above_zero_router(comparison: &Comparison, routers: &[&str]) -> Vec<Check> {
+    let zero = comparison.line(ZERO_ROUTER);
+    let check = |router: &&str| {
+        let name = format!("{}: {router} above ZeroRouter in mean Area", comparison.stream);
+        above(name, comparison.line(router), zero)
+    };
+    routers.iter().map(check).collect()
 }
 
 /// The 95 % interval of the paired difference is above 0; missed where one was not run, or in
