@@ -74,6 +74,8 @@ pub struct EstimateTable {
     quality_se: Arc<[f64]>,
     cost: Arc<[f64]>,
     cost_se: Arc<[f64]>,
+    /// What the answers really scored, NaN for a gap, where these are prompts of a history.
+    scores: Option<Arc<[f64]>>,
 }
 
 impl EstimateTable {
@@ -87,11 +89,31 @@ impl EstimateTable {
             quality_se: zeros(),
             cost: zeros(),
             cost_se: zeros(),
+            scores: None,
         }
+    }
+
+    /// With what the answers really scored beside what was expected of them, so that whoever
+    /// reads the table can tell by how much estimates err: row-major like the rest, NaN for an
+    /// answer that nobody has.
+    ///
+    /// # Panics
+    /// When there is not one entry for each query and model.
+    #[must_use]
+    pub fn with_scores(self, scores: Arc<[f64]>) -> Self {
+        assert_eq!(scores.len(), self.n_queries * self.n_models, "a score or a gap an option");
+        Self { scores: Some(scores), ..self }
+    }
+
+    /// What the answers really scored, row-major `(n_queries, n_models)` with NaN for a gap;
+    /// `None` where nobody has said so.
+    pub fn scores(&self) -> Option<&Arc<[f64]>> {
+        self.scores.as_ref()
     }
 
     /// The same queries after a change of the pool: models that stay keep their estimates,
     /// those of newcomers are taken from `fresh`, of shape `(n_queries, turnover.n_models())`.
+    /// What newcomers scored is a gap, unless `fresh` says so.
     ///
     /// # Panics
     /// When `fresh` has another shape.
@@ -117,6 +139,10 @@ impl EstimateTable {
             quality_se: column(&self.quality_se, &fresh.quality_se),
             cost: column(&self.cost, &fresh.cost),
             cost_se: column(&self.cost_se, &fresh.cost_se),
+            scores: self.scores.as_ref().map(|scores| {
+                let gaps = vec![f64::NAN; fresh.n_queries * n_models];
+                column(scores, fresh.scores.as_deref().unwrap_or(&gaps))
+            }),
         }
     }
 

@@ -82,7 +82,7 @@ pub use pool::{
 pub use prices::{Coefficients, Column, Prices, dual_bound};
 pub use problem::{Assignment, Choice, Feasibility, Primal, Problem, ProblemBuilder};
 pub use rng::{Purpose, Seed, StreamRng};
-pub use rounding::round_and_repair;
+pub use rounding::{Rounded, round, round_and_repair};
 pub use row::{Meter, ModelMask, Row, Scope, Sense};
 pub use solver::{Gap, Solution, SolveOptions, Solver, Status, WarmState};
 pub use turnover::Turnover;

@@ -69,6 +69,17 @@ impl Problem {
         Ok(problem)
     }
 
+    /// The same queries, without rows, for another purpose: other weights of the meters in the
+    /// objective, those not named being 0, and another choice. Tables stay shared.
+    #[must_use]
+    pub fn restated(&self, objective: &[(Meter, f64)], choice: Choice) -> Self {
+        let mut restated = Self { choice, rows: Vec::new(), ..self.without_objective() };
+        for &(meter, weight) in objective {
+            restated.objective[meter.index()] = weight;
+        }
+        restated
+    }
+
     /// Whether `other` has the very same queries: tables, groups and weights by address, and
     /// the same choice. Rows and objective may differ.
     pub fn shares_queries(&self, other: &Self) -> bool {

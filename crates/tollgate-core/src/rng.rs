@@ -37,6 +37,8 @@ pub enum Purpose {
     Pricing,
     /// Which arrivals explore; the counter is the arrival's index.
     Exploration,
+    /// Which answers somebody scores; the counter is the arrival's index.
+    Feedback,
 }
 
 impl Purpose {
@@ -53,6 +55,7 @@ impl Purpose {
             Self::Synthesis => 8,
             Self::Pricing => 9,
             Self::Exploration => 10,
+            Self::Feedback => 11,
         }
     }
 }

@@ -206,7 +206,8 @@ impl Scenario {
         recipe: &dyn Fit,
     ) -> Result<(Box<dyn Estimator>, EstimateTable), LabError> {
         let fit = || recipe.fit_and_hold_out(&self.history, self.seed());
-        Ok(self.fit_span(recipe).in_scope(fit)?)
+        let (fitted, held_out) = self.fit_span(recipe).in_scope(fit)?;
+        Ok((fitted, held_out.with_scores(Arc::clone(self.history.quality()))))
     }
 
     fn fit_span(&self, recipe: &dyn Fit) -> Span {

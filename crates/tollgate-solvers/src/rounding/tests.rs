@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use tollgate_core::{Meter, Row, Scope, Seed, SolveOptions, Solver};
+use tollgate_core::{
+    Choice, Meter, Problem, Row, Scope, Seed, Sense, Solution, SolveOptions, Solver,
+};
 use tollgate_testkit::instances::{routing, split_budgets};
 use tollgate_testkit::problems::problems;
 

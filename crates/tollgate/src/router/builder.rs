@@ -123,7 +123,7 @@ impl RouterBuilder<Set<History>, Set<Arc<dyn Fit>>, Set<Arc<dyn Policy>>, Set<Bu
                 return Ok((recipe.fit(&history, seed)?, None));
             }
             let (fitted, held_out) = recipe.fit_and_hold_out(&history, seed)?;
-            Ok((fitted, Some(held_out)))
+            Ok((fitted, Some(held_out.with_scores(Arc::clone(history.quality())))))
         })?;
         let setup = RunSetup {
             models,
