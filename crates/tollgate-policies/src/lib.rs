@@ -25,6 +25,7 @@ mod exp_threshold;
 mod exploring;
 mod fitting;
 mod fixed;
+mod floor;
 mod greedy;
 mod random;
 mod round_robin;
@@ -37,13 +38,16 @@ mod threshold;
 
 pub use batch::{BatchSplit, BatchSplitConfig};
 pub use dual_price::{
-    Descent, DescentConfig, DualPrice, Geometric, GeometricConfig, Guard, Mirror, Outlook,
-    PrefixObjective, PrefixPrices, PrefixPricesConfig, PriceSource, Resolve, ResolveConfig,
-    Schedule, Start, Steps, Target,
+    Descent, DescentConfig, DualPrice, FloorPrices, Geometric, GeometricConfig, Guard, Mirror,
+    Outlook, PrefixObjective, PrefixPrices, PrefixPricesConfig, PriceSource, Resolve,
+    ResolveConfig, Schedule, Start, Steps, Target,
 };
 pub use exp_threshold::{ExpThreshold, ExpThresholdBy, ExpThresholdConfig};
 pub use exploring::{Exploring, ExploringConfig};
 pub use fixed::{Fixed, FixedConfig};
+pub use floor::{
+    Errors, Floor, FloorBatch, FloorConfig, FloorPlan, FloorStatus, Margin, Rehearsal,
+};
 pub use greedy::{Greedy, GreedyBy};
 pub use random::Random;
 pub use round_robin::RoundRobin;

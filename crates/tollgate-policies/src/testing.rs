@@ -63,7 +63,8 @@ fn enumerate(problem: &Problem) -> Primal {
     let arms = problem.n_models() + usize::from(problem.choice() == Choice::AtMostOne);
     let n_queries = u32::try_from(problem.n_queries()).unwrap();
     let count = arms.checked_pow(n_queries).filter(|&count| count <= 100_000);
-    let Some(count) = count else { return Primal::from_queries(vec![vec![]; n_queries as usize]) };
+    let nothing = || Primal::from_queries(vec![vec![]; n_queries as usize]);
+    let Some(count) = count else { return nothing() };
     let answer = |code: usize| -> Primal {
         let arm = |query| u32::try_from(code / arms.pow(query) % arms).unwrap();
         (0..n_queries)
@@ -72,8 +73,8 @@ fn enumerate(problem: &Problem) -> Primal {
     };
     let feasible = (0..count).map(|code| (problem.check(&answer(code)), code));
     let feasible = feasible.filter(|(check, _)| check.violation <= 0.0);
-    let best = feasible.max_by(|a, b| a.0.value.total_cmp(&b.0.value)).unwrap();
-    answer(best.1)
+    let best = feasible.max_by(|a, b| a.0.value.total_cmp(&b.0.value));
+    best.map_or_else(nothing, |(_, code)| answer(code))
 }
 
 /// Prices by 300 steps of projected subgradient, each row in its own scale: good to a

@@ -10,6 +10,7 @@
 //! algorithm.
 
 mod descent;
+mod floor;
 mod geometric;
 mod outlook;
 mod pace;
@@ -28,6 +29,7 @@ use tollgate_core::{
 };
 
 pub use descent::{Descent, DescentConfig, Mirror, Start, Steps, Target};
+pub use floor::FloorPrices;
 pub use geometric::{Geometric, GeometricConfig};
 pub use outlook::Outlook;
 pub use prefix::{PrefixObjective, PrefixPrices, PrefixPricesConfig};

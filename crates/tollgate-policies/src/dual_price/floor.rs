@@ -1,0 +1,261 @@
+//! Prices that hold a floor under the mean score of a stream, at the least cost.
+//!
+//! # Problem
+//! Problem (1) of the [floor's page](crate::FloorConfig) while the queries of the window come
+//! one by one: what is still to come is unknown, and what has been achieved is luck in part.
+//!
+//! # Method
+//! An [`Outlook`] stands for the rest. At arrival 0, 1, 2, 4, 8, and so on, and then every so
+//! many, prices of
+//!
+//! ```text
+//! min  sum_j w_j sum_i c^_ij x_ij
+//! s.t. sum_j w_j sum_i q^_ij x_ij >= W t,   the budgets,   sum_i x_ij = 1             (1)
+//! ```
+//!
+//! are solved for again, with the target `t` that the account of the window asks of the rest,
+//! as [`Errors`] of the last prices on the history correct it. Scores that are told enter the
+//! account, so the price on quality follows what has really been achieved: as little is open at
+//! the end, the margin goes to nothing, and what was kept in reserve is saved. Whoever is steered
+//! at every moment to where the promise is just kept meets the edge again and again: by the
+//! reflection of a walk it is crossed twice as often as at one given moment, and who is behind
+//! near the best that models can do cannot catch up. Where scores are told a quarter of the
+//! risk is therefore allowed that is allowed where none are; since what is kept in reserve is
+//! given back, it costs little.
+//!
+//! All rows of (1) are soft, at a penalty far above what quality costs anywhere: where the floor
+//! is out of reach, the best that can be had is what the prices lead to, and where budgets are
+//! short the guard keeps them.
+//!
+//! # Departures from the paper
+//! OmniRouter solves for each window with its queries known. Neither margin nor feedback are in
+//! the paper.
+//!
+//! # References
+//! Mei et al. (2025), OmniRouter, arXiv:2502.20576. Li and Ye (2022) for re-solving on what is
+//! left.
+
+use std::sync::Arc;
+
+use tollgate_core::{
+    Budgets, Choice, Feedback, Horizon, Meter, PolicyError, PriceUpdate, Pricer, Prices, Problem,
+    Progress, Row, RunSetup, Scope, Solution, SolveOptions, SolveRequest, Solver, WarmState,
+};
+
+use super::outlook::{Ahead, Outlook};
+use super::{PriceSource, pace, sample, ties};
+use crate::floor::{Account, Errors, Floor, Plan, Rehearsal, rehearsal};
+use crate::setup::history;
+
+/// Prices that hold a floor: see the [module page](self).
+#[derive(Clone, Debug)]
+pub struct FloorPrices {
+    floor: Floor,
+    solver: Arc<dyn Solver>,
+}
+
+impl FloorPrices {
+    pub(crate) fn new(floor: Floor, solver: Arc<dyn Solver>) -> Self {
+        Self { floor, solver }
+    }
+}
+
+/// Arrivals that the outlook remembers.
+const REMEMBERED: usize = 4_000;
+/// What a unit of a row is worth, in units of the dearest answer of the history: far above what
+/// a unit of quality costs where it can be had.
+const PENALTY: f64 = 1e4;
+
+impl PriceSource for FloorPrices {
+    fn name(&self) -> String {
+        self.floor.label()
+    }
+
+    fn needs_history(&self) -> bool {
+        true
+    }
+
+    fn start(&self, setup: &RunSetup<'_>) -> Result<Box<dyn Pricer>, PolicyError> {
+        let name = || self.name();
+        let history = history(setup, name)?;
+        let rehearsal = rehearsal(history);
+        let dearest = history.cost().iter().copied().fold(0.0, f64::max);
+        let window = self.floor.config().window;
+        let queries = match (window, setup.horizon) {
+            (0, Horizon::Arrivals(all)) => all,
+            (0, _) => history.n_queries() as u64,
+            (window, _) => window,
+        };
+        let queries = usize::try_from(queries).unwrap_or(usize::MAX);
+        let quantile = |ends| self.floor.quantile(ends, &rehearsal, queries);
+        Ok(Box::new(Steering {
+            alpha: self.floor.alpha(&rehearsal),
+            quantiles: [quantile(UNTOLD), quantile(TOLD)],
+            errors: rehearsal.of_best(),
+            rehearsal,
+            // Costs that are all 0 need no penalty to be kept.
+            penalty: PENALTY * if dearest > 0.0 { dearest } else { 1.0 },
+            outlook: Outlook::Rest.start(setup, REMEMBERED, &name)?,
+            floor: self.floor.clone(),
+            solver: Arc::clone(&self.solver),
+            budgets: setup.budgets.clone(),
+            horizon: setup.horizon,
+            first: setup.arrivals(),
+            next: 0,
+            window: None,
+            account: Account::default(),
+            target: 0.0,
+            problem: None,
+            warm: None,
+        }))
+    }
+}
+
+/// The prices of the budgets' rows, with the last row's for a weight of quality in the
+/// objective: (1) without its floor, where a unit of quality is worth the floor's price.
+fn weighed(problem: &Problem, mut prices: Vec<f64>, dual_bound: f64) -> Prices {
+    let (Some(worth), Some((floor, budgets))) = (prices.pop(), problem.rows().split_last()) else {
+        return Prices::unset();
+    };
+    let objective = [(Meter::Cost, -1.0), (Meter::Quality, worth)];
+    match problem.restated(&objective, problem.choice()).with_rows(budgets.to_vec()) {
+        Ok(weighed) => Prices::of(&weighed, prices, dual_bound + worth * floor.capacity),
+        // Its rows are those of a problem that was built.
+        Err(_) => Prices::unset(),
+    }
+}
+
+/// Between how many ends the risk is divided, where no score has been told and where some have.
+const UNTOLD: f64 = 2.0;
+const TOLD: f64 = 8.0;
+
+/// The run state of [`FloorPrices`].
+#[derive(Debug)]
+struct Steering {
+    floor: Floor,
+    alpha: f64,
+    /// Where no score has been told, and where some have.
+    quantiles: [f64; 2],
+    rehearsal: Rehearsal,
+    /// Of the last prices, on the history.
+    errors: Errors,
+    penalty: f64,
+    solver: Arc<dyn Solver>,
+    outlook: Box<dyn Ahead>,
+    budgets: Budgets,
+    horizon: Horizon,
+    /// The arrival that this pool of models began with.
+    first: u64,
+    /// The arrival that the next solve is due at.
+    next: u64,
+    /// The window that the account is of.
+    window: Option<u64>,
+    account: Account,
+    /// The mean expectation that (1) asked for at the last solve.
+    target: f64,
+    /// (1) of the last solve.
+    problem: Option<Problem>,
+    warm: Option<WarmState>,
+}
+
+impl Steering {
+    /// Begins another account where a window begins.
+    fn turn_page(&mut self, arrival: u64) {
+        let length = self.floor.config().window;
+        let window = arrival.checked_div(length).unwrap_or(0);
+        if self.window != Some(window) {
+            self.window = Some(window);
+            self.account.begin(arrival);
+            self.next = arrival;
+        }
+    }
+
+    /// How many arrivals of the window are still to come, this one included.
+    fn rest(&self, progress: &Progress<'_>) -> f64 {
+        let arrival = progress.arrival;
+        let rest = self.horizon.rest(arrival.index, arrival.time);
+        match self.floor.config().window {
+            0 => rest,
+            length => rest.min((length - arrival.index % length) as f64),
+        }
+    }
+
+    /// The rows of (1) over queries of this weight in all.
+    fn rows(&mut self, progress: &Progress<'_>, rest: f64, weight: f64) -> Vec<Row> {
+        let z = self.quantiles[usize::from(self.account.is_steered())];
+        let target = self.account.target(self.alpha, z, &self.errors, rest).clamp(0.0, 1.0);
+        let floor = Row::at_least(Meter::Quality, Scope::all(), target * weight);
+        self.target = target;
+        let rows = pace::rows(self.horizon, progress, weight);
+        let capacities = rows.into_iter().map(|row| {
+            let of_row = self.penalty_of(&row);
+            row.soft(of_row)
+        });
+        capacities.chain([floor.soft(self.penalty)]).collect()
+    }
+
+    /// What it costs to break a row by a unit of its own meter.
+    fn penalty_of(&self, row: &Row) -> f64 {
+        // Money beyond a budget is worth so many times itself.
+        if row.meter == Meter::Cost { PENALTY } else { self.penalty }
+    }
+
+    fn due(&mut self, progress: &Progress<'_>) -> Result<Option<SolveRequest>, PolicyError> {
+        let seen = progress.arrival.index;
+        self.turn_page(seen);
+        if seen < self.next {
+            return Ok(None);
+        }
+        let rest = self.rest(progress);
+        let Some(queries) = self.outlook.problem(progress, rest)? else { return Ok(None) };
+        let rows = self.rows(progress, rest, queries.total_weight());
+        let queries = queries.restated(&[(Meter::Cost, -1.0)], Choice::ExactlyOne);
+        let problem = queries.with_rows(rows)?;
+        let since = seen.saturating_sub(self.first).max(1);
+        self.next = seen + since.min(self.floor.config().every);
+        self.problem = Some(problem.clone());
+        let (gap, primal) = (self.floor.config().gap, self.outlook.has_ties());
+        let options = SolveOptions { gap, primal, ..SolveOptions::default() };
+        let solver = Arc::clone(&self.solver);
+        Ok(Some(SolveRequest { solver, problem, options, warm: self.warm.take() }))
+    }
+}
+
+impl Pricer for Steering {
+    fn before(&mut self, progress: &Progress<'_>) -> Result<PriceUpdate, PolicyError> {
+        let due = self.due(progress)?;
+        self.outlook.see(progress);
+        let arrival = progress.arrival;
+        let plan = Plan { target: self.target, bias: self.errors.bias };
+        self.account.arrive(arrival.index, arrival.estimates.quality, plan);
+        Ok(due.map_or(PriceUpdate::Keep, |request| PriceUpdate::Solve(Box::new(request))))
+    }
+
+    fn install(&mut self, solution: Solution) -> Prices {
+        let Some(problem) = &self.problem else { return Prices::unset() };
+        let shares =
+            solution.primal.as_ref().map(|primal| ties::shares(problem, &solution.prices, primal));
+        let prices = weighed(problem, solution.prices, solution.dual_bound);
+        let prices = sample::charged(prices, &self.budgets);
+        if let Some(coefficients) = prices.coefficients() {
+            self.errors = self.rehearsal.at(coefficients);
+        }
+        self.warm = solution.warm;
+        match shares {
+            Some(shares) => prices.with_tie_shares(shares),
+            None => prices,
+        }
+    }
+
+    fn announce(&mut self, horizon: Horizon) {
+        self.horizon = horizon;
+        self.next = 0;
+    }
+
+    fn observe(&mut self, feedback: &Feedback) {
+        self.account.answer(feedback.arrival, feedback.model, feedback.quality);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! What a window has achieved so far.
+//!
+//! # Problem
+//! After some of a window's queries the mean score of the rest has to make up for what the
+//! others lacked, or may use what they had to spare. Some of their scores have been told, of
+//! others only the expectation is known, and answers come in any order.
+//!
+//! # Method
+//! With `A` the sum of the scores told, `E` what is expected of the `u` answers whose score
+//! nobody has told (yet), each with the bias of the prices that chose it, `r` queries to come,
+//! and `N` all of them, the rest is asked to be expected to score, on average,
+//!
+//! ```text
+//! t = alpha + [ (N - r) alpha - A - (E + u e) + m ] / r - b - e                      (1)
+//! m = z s sqrt((u + r) (1 + (u + r) / n))
+//! ```
+//!
+//! which is equation (3) of the floor's page for the part of the window that is not known, and
+//! the very same before the first arrival. `b` is the bias of the prices in force, and `e` how
+//! far scores that were told are from what was expected of them, bias included: their sum over
+//! the history's `n` and their own number, one sample with a history where that mean is 0.
+//!
+//! The queries that come are not quite those that prices are solved on: at prices for a mean
+//! expectation of `t` the chosen may be expected to score a little more or less. What is
+//! lacking at the end of a window is dear, so this is followed from the start, as the mean of
+//! one sample with the history: `sum (expectation - t) / (n + answers)` comes off the target.
+//! And where most of the window is not known anyway, what little is lacking on paper is spread
+//! over no fewer than a twentieth of what is open.
+
+use std::collections::VecDeque;
+
+use super::margin::Errors;
+
+/// What is remembered of an arrival until its answer is known.
+#[derive(Clone, Debug)]
+struct Pending {
+    arrival: u64,
+    quality: Box<[f64]>,
+    /// What its prices were solved for, and their bias.
+    plan: Plan,
+    /// Whether it has been answered, without a score so far.
+    untold: bool,
+}
+
+/// What prices are for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Plan {
+    /// The mean expectation that was asked for.
+    pub(crate) target: f64,
+    /// Score less expectation of what they choose on the history.
+    pub(crate) bias: f64,
+}
+
+/// Answers and scores that are waited for at the most; beyond them none is expected for the
+/// oldest.
+const WAITING: usize = 4_096;
+
+/// The account of one window.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Account {
+    /// Arrivals whose score may still be told, the oldest first.
+    pending: VecDeque<Pending>,
+    /// The first arrival of the window.
+    first: u64,
+    /// Answers whose score was told, and their sum.
+    told: f64,
+    achieved: f64,
+    /// The sum of scores less what was expected of those, over all windows, and how many.
+    errors: f64,
+    compared: f64,
+    /// Answers whose score was not told, and the sum of their expectations.
+    untold: f64,
+    expected: f64,
+    /// The sum of expectations less what prices were solved for, over all windows, and how many
+    /// answers that is.
+    surplus: f64,
+    answers: f64,
+}
+
+/// The least share of what is open that a lack is spread over.
+const SPREAD: f64 = 0.05;
+
+impl Account {
+    /// A window begins with this arrival; what was learned of errors stays.
+    pub(crate) fn begin(&mut self, arrival: u64) {
+        *self = Self {
+            first: arrival,
+            errors: self.errors,
+            compared: self.compared,
+            surplus: self.surplus,
+            answers: self.answers,
+            pending: std::mem::take(&mut self.pending),
+            ..Self::default()
+        };
+    }
+
+    /// An arrival is about to be ranked, with these expected scores, at the prices of a plan.
+    pub(crate) fn arrive(&mut self, arrival: u64, quality: &[f64], plan: Plan) {
+        if self.pending.len() == WAITING {
+            self.pending.pop_front();
+        }
+        let quality = quality.into();
+        self.pending.push_back(Pending { arrival, quality, plan, untold: false });
+    }
+
+    /// `model` has answered it; `score` is how well, where somebody has said so. The score may
+    /// come after the answer, as a second call.
+    pub(crate) fn answer(&mut self, arrival: u64, model: usize, score: Option<f64>) {
+        let Ok(at) = self.pending.binary_search_by_key(&arrival, |pending| pending.arrival) else {
+            return;
+        };
+        let pending = &mut self.pending[at];
+        let Some(&expected) = pending.quality.get(model) else { return };
+        if !pending.untold {
+            self.surplus += expected - pending.plan.target;
+            self.answers += 1.0;
+        }
+        let expected = expected + pending.plan.bias;
+        // An answer to a query of the window before is no part of this one.
+        let counts = arrival >= self.first;
+        let Some(score) = score else {
+            if counts && !pending.untold {
+                self.untold += 1.0;
+                self.expected += expected;
+            }
+            pending.untold = true;
+            return;
+        };
+        self.errors += score - expected;
+        self.compared += 1.0;
+        if counts {
+            if pending.untold {
+                self.untold -= 1.0;
+                self.expected -= expected;
+            }
+            self.told += 1.0;
+            self.achieved += score;
+        }
+        self.pending.remove(at);
+    }
+
+    /// Whether any score has been told.
+    pub(crate) fn is_steered(&self) -> bool {
+        self.compared > 0.0
+    }
+
+    /// Equation (1): what the `rest` queries to come must be expected to score on average.
+    pub(crate) fn target(&self, alpha: f64, z: f64, errors: &Errors, rest: f64) -> f64 {
+        let known = errors.known + self.compared;
+        let error = self.errors / known;
+        let open = self.untold + rest;
+        let margin = z * errors.deviation * (open * (1.0 + open / known)).sqrt();
+        let sure = self.achieved + self.expected + self.untold * error;
+        let surplus = self.surplus / (errors.known + self.answers);
+        let lacking = (self.told + self.untold) * alpha - sure + margin;
+        alpha + lacking / rest.max(SPREAD * open) - errors.bias - error - surplus
+    }
+}
+
+#[cfg(test)]
+mod tests;
