@@ -7,8 +7,8 @@ use tollgate::data::Table;
 use tollgate::estimators::{Auto, Eagle, KnnConfig, TrainedConfig};
 use tollgate::policies::{
     BatchSplitConfig, DescentConfig, DualPrice, ExpThresholdConfig, ExploringConfig, FixedConfig,
-    GeometricConfig, Greedy, GreedyBy, Outlook, PrefixPricesConfig, Random, ResolveConfig,
-    RoundRobin, Schedule, ThresholdConfig,
+    FloorConfig, GeometricConfig, Greedy, GreedyBy, Outlook, PrefixPricesConfig, Random,
+    ResolveConfig, RoundRobin, Schedule, ThresholdConfig,
 };
 use tollgate::registry::{self, POLICIES};
 use tollgate::{Budget, Missing, Request, Router, RouterBuilder, Set, presets};
@@ -64,6 +64,14 @@ fn from_its_parts(name: &str) -> Half {
             let ours = Arc::new(presets::tollgate());
             let policy = ExploringConfig::default().build(ours).unwrap();
             Router::builder().estimator(Auto::default()).policy(policy)
+        }
+        "floor" => {
+            let policy = presets::floor(FloorConfig::default(), presets::default_solver());
+            Router::builder().estimator(Auto::default()).policy(policy.unwrap())
+        }
+        "floor-batch" => {
+            let policy = FloorConfig::default().build_batch(presets::default_solver());
+            Router::builder().estimator(Auto::default()).policy(policy.unwrap())
         }
         "tollgate" => {
             let ours: DualPrice = presets::tollgate();

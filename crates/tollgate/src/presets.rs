@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tollgate_core::{ParamError, Solver};
 use tollgate_policies::{
-    DescentConfig, DualPrice, GeometricConfig, Greedy, GreedyBy, Guard, PrefixObjective,
-    PrefixPricesConfig, ResolveConfig,
+    DescentConfig, DualPrice, FloorConfig, GeometricConfig, Greedy, GreedyBy, Guard,
+    PrefixObjective, PrefixPricesConfig, ResolveConfig,
 };
 use tollgate_solvers::Auto;
 
@@ -86,6 +86,16 @@ pub fn port_reference(
 ) -> Result<DualPrice, ParamError> {
     let config = PrefixPricesConfig { objective: PrefixObjective::Published, ..config };
     Ok(DualPrice::new("port-reference", config.build(solver)?).guard(Guard::None))
+}
+
+/// A floor under the mean score at the least cost, steered as scores are told: next best, never
+/// declines, costs corrected by what answers have cost.
+///
+/// # Errors
+/// [`ParamError`] names the first knob out of range.
+pub fn floor(config: FloorConfig, solver: Arc<dyn Solver>) -> Result<DualPrice, ParamError> {
+    let prices = config.build_prices(solver)?;
+    Ok(DualPrice::new("floor", prices).guard(Guard::NextBest).corrects_costs())
 }
 
 /// What Eagle does with its ratings: the best estimate that what is left can pay for. To go

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tollgate_core::{Policy, Solver};
 use tollgate_policies::{
-    BatchSplitConfig, DescentConfig, ExpThresholdConfig, ExploringConfig, FixedConfig, Greedy,
-    GreedyBy, Outlook, PrefixPricesConfig, Random, ResolveConfig, RoundRobin, Schedule,
+    BatchSplitConfig, DescentConfig, ExpThresholdConfig, ExploringConfig, FixedConfig, FloorConfig,
+    Greedy, GreedyBy, Outlook, PrefixPricesConfig, Random, ResolveConfig, RoundRobin, Schedule,
     ThresholdConfig,
 };
 
@@ -263,6 +263,27 @@ pub const POLICIES: &[Preset] = &[
             let tollgate = presets::tollgate_with(ResolveConfig::default(), Arc::clone(solver));
             let tollgate = Arc::new(tollgate.map_err(|e| refuse(POLICY, spec, &e))?);
             let policy = config.build(tollgate);
+            Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, &e))?))
+        },
+    },
+    Preset {
+        name: "floor",
+        summary: "a floor under the mean score at the least cost, steered as scores are told",
+        estimator: EstimatorSlot::Default(AUTO),
+        uses_solver: true,
+        make: |spec, solver| {
+            let policy = presets::floor(spec.config(POLICY)?, Arc::clone(solver));
+            Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, &e))?))
+        },
+    },
+    Preset {
+        name: "floor-batch",
+        summary: "a floor under the mean score at the least cost, each window planned at once",
+        estimator: EstimatorSlot::Default(AUTO),
+        uses_solver: true,
+        make: |spec, solver| {
+            let config: FloorConfig = spec.config(POLICY)?;
+            let policy = config.build_batch(Arc::clone(solver));
             Ok(Arc::new(policy.map_err(|e| refuse(POLICY, spec, &e))?))
         },
     },

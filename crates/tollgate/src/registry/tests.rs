@@ -50,6 +50,8 @@ fn every_preset_composes_by_name() {
     history-resolve | history-resolve | auto | auto
     window-resolve | window-resolve | auto | auto
     explore | explore(tollgate) | auto | auto
+    floor | floor | auto | auto
+    floor-batch | floor-batch(reach=0.8) | auto | auto
     tollgate | tollgate | auto | auto
     ");
 }
@@ -118,7 +120,7 @@ fn parameters_reach_the_parts() {
 
 #[test]
 fn unknown_names_list_the_known() {
-    insta::assert_snapshot!(refused("prot", None, None), @"no policy is called `prot`; there are random, round-robin, fixed, greedy-perf, greedy-cost, greedy-density, knn-perf, knn-cost, trained-perf, trained-cost, eagle, threshold, exp-threshold, batch-split, batch-paced, port-reference, port, geometric, descent, hybrid, resolve, history, history-resolve, window-resolve, explore, tollgate");
+    insta::assert_snapshot!(refused("prot", None, None), @"no policy is called `prot`; there are random, round-robin, fixed, greedy-perf, greedy-cost, greedy-density, knn-perf, knn-cost, trained-perf, trained-cost, eagle, threshold, exp-threshold, batch-split, batch-paced, port-reference, port, geometric, descent, hybrid, resolve, history, history-resolve, window-resolve, explore, floor, floor-batch, tollgate");
     insta::assert_snapshot!(refused("port", Some("nearest"), None), @"no estimator is called `nearest`; there are knn, ridge, kernel-ridge, trained, eagle, clusters, learned-map, factors, refit, blend, auto");
     insta::assert_snapshot!(refused("port", None, Some("simplicissimus")), @"no solver is called `simplicissimus`; there are auto, simplex, cutting-plane, subgradient, primal-dual, smoothed-lbfgs, lagrangian, lagrangian-published");
 }
