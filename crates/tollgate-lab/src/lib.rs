@@ -8,6 +8,7 @@
 mod experiment;
 mod grid;
 mod metrics;
+pub mod omnirouter;
 mod oracle;
 mod order;
 mod replay;

@@ -203,7 +203,8 @@ impl<'a> Run<'a> {
         self.ratios.observe(model, self.estimates.row(index).cost[model], cost);
         if let Some(pricer) = &mut self.pricer {
             let arrival = index as u64;
-            pricer.observe(&Feedback { arrival, model, cost, quality: Some(quality) });
+            let quality = self.stream.is_scored(index).then_some(quality);
+            pricer.observe(&Feedback { arrival, model, cost, quality });
         }
         Ok(Outcome::Served(model))
     }

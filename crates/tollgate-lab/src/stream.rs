@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tollgate::core::{Budgets, Horizon, Models, Seed};
+use tollgate::core::{Budgets, Horizon, Models, Purpose, Seed};
 
 use crate::LabError;
 
@@ -22,6 +22,7 @@ pub struct Stream {
     times: Option<Arc<[f64]>>,
     horizon: Horizon,
     told: Vec<(usize, Horizon)>,
+    scored: f64,
 }
 
 impl Stream {
@@ -43,7 +44,7 @@ impl Stream {
         same("true costs", len * n_models, true_cost.len())?;
         same("models of the budgets", n_models, budgets.n_models())?;
         let horizon = Horizon::Arrivals(len as u64);
-        let (groups, times, told) = (None, None, Vec::new());
+        let (groups, times, told, scored) = (None, None, Vec::new(), 1.0);
         Ok(Self {
             models,
             seed,
@@ -55,6 +56,7 @@ impl Stream {
             times,
             horizon,
             told,
+            scored,
         })
     }
 
@@ -114,6 +116,24 @@ impl Stream {
     pub fn told(mut self, at: usize, horizon: Horizon) -> Self {
         self.told.push((at, horizon));
         self
+    }
+
+    /// Only of this share of the answers, drawn by the run's seed, is the score told to the price
+    /// source; by default of all.
+    ///
+    /// # Errors
+    /// [`LabError::Option`] for a share that is none.
+    pub fn with_scored(self, share: f64) -> Result<Self, LabError> {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(LabError::Option { name: "scored", rule: "in [0, 1]", got: share });
+        }
+        Ok(Self { scored: share, ..self })
+    }
+
+    /// Whether the score of an arrival's answer is told.
+    pub fn is_scored(&self, arrival: usize) -> bool {
+        // A draw of 1 does not occur, and one of 0 may.
+        self.seed.stream(Purpose::Feedback, arrival as u64).uniform() < self.scored
     }
 
     /// How many arrivals.

@@ -1,0 +1,113 @@
+use tollgate::data::Table;
+use tollgate::policies::Margin;
+
+use super::*;
+use crate::Silent;
+
+fn protocol(capacity: Capacity) -> Protocol {
+    let seeds = (0..3).map(Seed).collect();
+    Protocol { capacity, reaches: vec![0.3, 0.7], ..Protocol::new("ridge", seeds) }
+}
+
+fn small() -> Table {
+    Table::embedded()
+}
+
+/// 9 of 10: the one-sided lower end is .6058 (Clopper and Pearson's table); of none it is 0, of
+/// ten of ten `.05^(1/10)`.
+#[test]
+fn shares_by_hand() {
+    assert!((Share::of(9, 10).low - 0.6058).abs() < 1e-4);
+    assert_eq!(Share::of(0, 10), Share { share: 0.0, low: 0.0 });
+    assert!((Share::of(10, 10).low - 0.05_f64.powf(0.1)).abs() < 1e-9);
+}
+
+#[test]
+fn a_comparison_has_a_line_for_each_floor_and_method() {
+    let methods = [Method::Steered(1.0), Method::Planned(Margin::Normal), Method::PerQuery];
+    let run = || {
+        let protocol = protocol(Capacity::Unlimited);
+        compare("embedded", &small(), &protocol, &methods, &Silent).unwrap()
+    };
+    let found = run();
+    assert_eq!(found.lines.len(), 2 * 3);
+    assert_eq!(found.versus.len(), 2 * 3 + 1);
+    for line in &found.lines {
+        assert_eq!([line.outcomes.len(), line.floors.len(), line.hindsight.len()], [3; 3]);
+        for (outcome, least) in line.outcomes.iter().zip(&line.least) {
+            assert!((0.0..=1.0).contains(&outcome.quality) && outcome.cost > 0.0);
+            assert!((outcome.served - 1.0).abs() < 1e-12, "everybody is served");
+            // Who meets the floor pays at least the bound.
+            let met = outcome.quality >= line.floors[0].min(line.floors[1]).min(line.floors[2]);
+            assert!(!met || least.is_some());
+        }
+        for ((outcome, floor), least) in line.outcomes.iter().zip(&line.floors).zip(&line.least) {
+            if outcome.quality >= *floor {
+                assert!(outcome.cost >= least.unwrap() - 1e-12);
+            }
+        }
+    }
+    // The same again, whatever threads do.
+    let again = run();
+    for (a, b) in found.lines.iter().zip(&again.lines) {
+        assert_eq!(a.outcomes, b.outcomes);
+    }
+    assert_eq!(report::table(&found), report::table(&again));
+    assert_eq!(report::rivals(&found).lines().count(), 2 + 7);
+}
+
+#[test]
+fn capacities_are_kept_by_everybody() {
+    let capacity = Capacity::Equal(1.5);
+    let methods = Method::ALL;
+    let one = Protocol { seeds: vec![Seed(0)], reaches: vec![0.5], ..protocol(capacity) };
+    let found = compare("embedded", &small(), &one, &methods, &Silent).unwrap();
+    assert!(found.versus.is_empty());
+    let of = |method: Method| found.lines.iter().filter(move |line| line.method == method.label());
+    // Plans respect them, so nobody is turned away; the rule that decides query by query does
+    // not know of them.
+    for line in of(Method::Planned(Margin::Normal)) {
+        assert!(line.outcomes.iter().all(|outcome| outcome.served >= 1.0 - 1e-12));
+    }
+    let turned_away = of(Method::PerQuery).flat_map(|line| &line.outcomes);
+    assert!(turned_away.clone().any(|outcome| outcome.served < 1.0));
+}
+
+/// The rule of the public code is a point of the curve that its threshold walks.
+#[test]
+fn the_threshold_walks_the_public_rule() {
+    let solver = tollgate::presets::default_solver();
+    let recipe = tollgate::registry::estimator(&"ridge".parse().unwrap()).unwrap();
+    let window =
+        Window::new(&small(), recipe.as_ref(), Capacity::Unlimited, Seed(3), &*solver).unwrap();
+    let curve = Rival::PerQuery.curve(&window);
+    for floor in [0.3, 0.6, 0.75] {
+        let outcome = window.realize(&method::per_query(&window, floor)).unwrap();
+        let found = curve.points().iter().any(|point| {
+            (point.cost - outcome.cost).abs() < 1e-12
+                && (point.quality - outcome.quality).abs() < 1e-9
+        });
+        assert!(found, "{floor}: {outcome:?}");
+    }
+}
+
+/// The hindsight rule meets the floor, and nobody who meets it with the same estimates and one
+/// price for all queries pays less.
+#[test]
+fn the_hindsight_rule_is_the_cheapest_price() {
+    let solver = tollgate::presets::default_solver();
+    let recipe = tollgate::registry::estimator(&"ridge".parse().unwrap()).unwrap();
+    let window =
+        Window::new(&small(), recipe.as_ref(), Capacity::Unlimited, Seed(4), &*solver).unwrap();
+    let floor = window.floor(0.5);
+    let cost = window.hindsight(floor, &*solver).unwrap().unwrap();
+    let met = window.curve().points().iter().filter(|point| point.quality >= floor).count();
+    assert!(met > 0);
+    for point in window.curve().points() {
+        assert!(point.quality < floor || point.cost >= cost - 1e-15);
+    }
+    let least = window.least_cost(floor, &*solver).unwrap().unwrap();
+    assert!(least <= cost, "{least} > {cost}");
+    assert_eq!(window.hindsight(1.1, &*solver).unwrap(), None);
+    assert_eq!(window.least_cost(1.1, &*solver).unwrap(), None);
+}
