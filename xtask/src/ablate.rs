@@ -5,6 +5,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, ValueEnum};
 use tollgate_cli::ReplayOptions;
 
+use crate::omnirouter::{self, OmnirouterOptions};
 use crate::uniroute::{self, UnirouteOptions};
 
 /// What is compared, and the options of either suite.
@@ -17,6 +18,8 @@ pub(crate) struct AblateOptions {
     replay: ReplayOptions,
     #[command(flatten)]
     uniroute: UnirouteOptions,
+    #[command(flatten)]
+    omnirouter: OmnirouterOptions,
 }
 
 /// What is compared.
@@ -27,27 +30,40 @@ enum Suite {
     Replay,
     /// Routers among models that were not there when they were made, by UniRoute's protocol.
     Uniroute,
+    /// Floors under the mean score at the least cost, as OmniRouter asks for them.
+    Omnirouter,
 }
 
-/// Options that both suites have.
+/// Options that all suites have.
 const SHARED: [&str; 3] = ["data", "out", "threads"];
 
+/// Options that the two suites of routers have.
+const OF_ROUTERS: [&str; 5] = ["streams", "trials", "first_seed", "quick", "page"];
+
 pub(crate) fn run(options: &AblateOptions, given: Option<&ArgMatches>) -> Result<()> {
-    let (of_replay, of_uniroute) = (
-        ids(&ReplayOptions::augment_args(Command::new("replay"))),
-        ids(&UnirouteOptions::augment_args(Command::new("uniroute"))),
-    );
+    let of_replay = ids(&ReplayOptions::augment_args(Command::new("replay")));
+    let of_uniroute = ids(&UnirouteOptions::augment_args(Command::new("uniroute")));
+    let of_omnirouter = ids(&OmnirouterOptions::augment_args(Command::new("omnirouter")));
     let folder = crate::root().join("target/ablate");
+    let ReplayOptions { data, out, threads, .. } = &options.replay;
+    let below = |name: &str| out.clone().unwrap_or_else(|| folder.join(name));
     match options.suite {
         Suite::Replay => {
             refuse(given, &of_uniroute, "--suite uniroute")?;
+            refuse(given, &of_omnirouter, "--suite omnirouter")?;
             tollgate_cli::run(&options.replay, Some(&folder))
         }
         Suite::Uniroute => {
             refuse(given, &of_replay, "--suite replay")?;
-            let ReplayOptions { data, out, threads, .. } = &options.replay;
-            let out = out.clone().unwrap_or_else(|| folder.join("uniroute"));
-            uniroute::run(&options.uniroute, data.as_deref(), &out, *threads)
+            refuse(given, &of_omnirouter, "--suite omnirouter")?;
+            uniroute::run(&options.uniroute, data.as_deref(), &below("uniroute"), *threads)
+        }
+        Suite::Omnirouter => {
+            refuse(given, &of_replay, "--suite replay")?;
+            let foreign = of_uniroute.into_iter().filter(|id| !OF_ROUTERS.contains(&id.as_str()));
+            refuse(given, &foreign.collect::<Vec<_>>(), "--suite uniroute")?;
+            let (common, out) = (options.uniroute.common(), below("omnirouter"));
+            omnirouter::run(&options.omnirouter, &common, data.as_deref(), &out, *threads)
         }
     }
 }

@@ -9,6 +9,7 @@ mod ci;
 mod drawing;
 mod fixtures;
 mod grid;
+mod omnirouter;
 mod shell;
 mod theory;
 mod tidy;
@@ -34,7 +35,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs all policies on the embedded stream, or on --data, and prints the table; or, with
-    /// --suite uniroute, routers among models that were not there when they were made.
+    /// --suite uniroute, routers among models that were not there when they were made; or, with
+    /// --suite omnirouter, floors under the mean score at the least cost.
     Ablate(Box<ablate::AblateOptions>),
     /// Runs the default policy against PORT over seeds, halves of the models and single
     /// tasks, and prints the page of the book.

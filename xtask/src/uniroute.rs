@@ -30,10 +30,12 @@ pub(crate) struct UnirouteOptions {
     /// A table of its own, of whatever name, with embeddings.npy beside it.
     #[arg(long, conflicts_with = "data", value_name = "FILE")]
     table: Option<PathBuf>,
-    /// Views of the streams in --data, where that is a folder of folders.
-    #[arg(long, value_delimiter = ',', default_values_t = views::BOOK.map(str::to_owned), value_name = "LIST")]
+    /// Streams in --data, or views of them, where that is a folder of folders [default: those
+    /// that the suite's bars are for].
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
     streams: Vec<String>,
-    /// Trials, each with a cut of its own [default: 100; 10 on the embedded stream].
+    /// Trials, each with a cut of its own [default: 100, or 200 windows of omnirouter; 10 on the
+    /// embedded stream].
     #[arg(long, value_name = "N")]
     trials: Option<u64>,
     /// The first of their seeds.
@@ -63,8 +65,8 @@ pub(crate) struct UnirouteOptions {
     /// Generators held against the theory, and nothing else.
     #[arg(long, conflicts_with_all = ["labels", "table", "n_val", "test_share", "methods", "realised", "keep"])]
     theory: bool,
-    /// Twelve trials on the 39 models, of the pools and ZeroRouter, and only that these are
-    /// above it: minutes.
+    /// What takes minutes: twelve trials on the 39 models, of the pools and ZeroRouter, and only
+    /// that these are above it; or two dozen windows at the lower floors.
     #[arg(long, conflicts_with_all = ["labels", "table", "streams", "trials", "methods", "page"])]
     quick: bool,
     /// Write the tables and figures of the book, too.
@@ -169,7 +171,24 @@ fn quick(options: &UnirouteOptions, data: Option<&Path>, out: &Path) -> Result<(
     verdict(&checks)
 }
 
+/// What suites have in common.
+#[derive(Debug)]
+pub(crate) struct Common {
+    /// Streams in the data folder; empty for the suite's own.
+    pub(crate) streams: Vec<String>,
+    pub(crate) trials: Option<u64>,
+    pub(crate) first_seed: u64,
+    pub(crate) quick: bool,
+    pub(crate) page: bool,
+}
+
 impl UnirouteOptions {
+    /// The options that other suites have, too.
+    pub(crate) fn common(&self) -> Common {
+        let Self { trials, first_seed, quick, page, .. } = *self;
+        Common { streams: self.streams.clone(), trials, first_seed, quick, page }
+    }
+
     /// The theory alone, as the full tier runs it.
     pub(crate) fn theory() -> Self {
         Self {
@@ -264,7 +283,7 @@ fn write_page(name: &str, text: &str) -> Result<()> {
 }
 
 /// Checks as a table of the book.
-fn checked(checks: &[Check]) -> String {
+pub(crate) fn checked(checks: &[Check]) -> String {
     let mut text = "| check | asked for | measured | |\n|---|---:|---:|---|\n".to_owned();
     for Check { name, bar, got, met, .. } in checks {
         let verdict = if *met { "met" } else { "**missed**" };
@@ -274,7 +293,7 @@ fn checked(checks: &[Check]) -> String {
 }
 
 /// Prints checks; fails where one is missed.
-fn verdict(checks: &[Check]) -> Result<()> {
+pub(crate) fn verdict(checks: &[Check]) -> Result<()> {
     show(checks);
     let missed: Vec<&Check> = checks.iter().filter(|check| !check.met).collect();
     if let Some(first) = missed.first() {
@@ -284,7 +303,7 @@ fn verdict(checks: &[Check]) -> Result<()> {
     Ok(())
 }
 
-fn show(checks: &[Check]) {
+pub(crate) fn show(checks: &[Check]) {
     for check in checks {
         let verdict = if check.met { "met   " } else { "MISSED" };
         println!("{verdict} {}: {} ({})", check.name, check.got, check.bar);
@@ -293,7 +312,7 @@ fn show(checks: &[Check]) {
 
 /// Says at every tenth of the way how far it is.
 #[derive(Default)]
-struct Steps(AtomicUsize);
+pub(crate) struct Steps(AtomicUsize);
 
 impl Observer for Steps {
     fn step(&self, _done: &str, total: usize) {

@@ -43,7 +43,9 @@ pub(super) fn views(options: &UnirouteOptions, data: Option<&Path>) -> Result<Ve
         let name = data.file_name().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
         return Ok(vec![own(name, Table::load(data)?)]);
     }
-    options.streams.iter().map(|name| named(options, data, name)).collect()
+    let book = BOOK.map(str::to_owned);
+    let names = if options.streams.is_empty() { &book[..] } else { &options.streams };
+    names.iter().map(|name| named(options, data, name)).collect()
 }
 
 fn named(options: &UnirouteOptions, data: &Path, name: &str) -> Result<View> {
