@@ -25,12 +25,14 @@ fn capacities(n_models: usize, each: f64) -> Vec<Row> {
 /// On the estimates as they are.
 fn exactly(floor: f64) -> Floor {
     let (floor, margin) = (Some(floor), Margin::None);
-    FloorConfig { floor, margin, ..FloorConfig::default() }.build().unwrap()
+    let config = FloorConfig { floor, margin, ..FloorConfig::default() };
+    config.build().expect("a floor in range")
 }
 
 fn plan(floor: f64, queries: &EstimateTable, rows: &[Row]) -> FloorPlan {
     let rehearsal = Rehearsal::new(queries.clone());
-    exactly(floor).plan(queries, &rehearsal, rows, &*default_solver()).unwrap()
+    let plan = exactly(floor).plan(queries, &rehearsal, rows, &*default_solver());
+    plan.expect("a problem that can be put together")
 }
 
 /// How many queries each model has.
@@ -45,7 +47,7 @@ fn loads(plan: &FloorPlan, n_models: usize) -> Vec<usize> {
 /// The least cost and the best mean score of all assignments, by trying them.
 fn by_trying(queries: &EstimateTable, floor: f64, each: usize) -> (Option<f64>, Option<f64>) {
     let (n, n_models) = (queries.n_queries(), queries.n_models());
-    let count = n_models.pow(u32::try_from(n).unwrap());
+    let count = (0..n).fold(1, |count, _| count * n_models);
     let (mut least, mut best): (Option<f64>, Option<f64>) = (None, None);
     for mut code in 0..count {
         let (mut quality, mut cost, mut loads) = (0.0, 0.0, vec![0; n_models]);
