@@ -40,6 +40,7 @@ impl Recorded {
             time: 0.0,
             group: 0,
             estimates: self.estimates.row(index),
+            latency: None,
             must_serve: false,
             seed: Seed(self.port.seed),
         }

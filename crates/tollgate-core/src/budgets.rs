@@ -55,7 +55,8 @@ impl Budgets {
     /// negative, NaN or infinite, or it speaks of a model or group that does not exist.
     pub fn new(rows: Vec<Row>, n_models: usize, n_groups: usize) -> Result<Self, ProblemError> {
         for (index, row) in rows.iter().enumerate() {
-            if row.sense != Sense::AtMost || row.meter == Meter::Quality {
+            let consumed = !matches!(row.meter, Meter::Quality | Meter::Latency);
+            if row.sense != Sense::AtMost || !consumed {
                 return Err(ProblemError::NotABudget { row: index });
             }
             if !(row.capacity >= 0.0 && row.capacity.is_finite()) {

@@ -24,7 +24,7 @@ impl<'a> Estimates<'a> {
         match meter {
             Meter::Quality => Some(self.quality),
             Meter::Cost => Some(self.cost),
-            Meter::Tokens | Meter::One => None,
+            Meter::Tokens | Meter::One | Meter::Latency => None,
         }
     }
 }

@@ -42,7 +42,9 @@ impl Amounts {
             Meter::Cost => self.cost.0,
             Meter::Tokens => self.tokens,
             Meter::One => 1,
-            Meter::Quality => unreachable!("budgets are not on quality"),
+            Meter::Quality | Meter::Latency => {
+                unreachable!("budgets are not on quality or latency")
+            }
         }
     }
 }

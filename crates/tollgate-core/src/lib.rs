@@ -4,8 +4,8 @@
 //! # The problem
 //!
 //! `N` queries, `M` models. A few *meters* measure each option `(j, i)`, "query
-//! `j` to model `i`": quality, cost, tokens and the constant one. The *objective*
-//! is a weighted sum of meters; a *row* limits one meter over a *scope*:
+//! `j` to model `i`": quality, cost, tokens, latency and the constant one. The
+//! *objective* is a weighted sum of meters; a *row* limits one meter over a *scope*:
 //!
 //! ```text
 //! row = meter x model mask x query group x sense (<= or >=) x capacity

@@ -100,6 +100,9 @@ pub struct Arrival<'a> {
     pub group: u32,
     /// What is expected of each model; every slice has shape `(n_models,)`.
     pub estimates: Estimates<'a>,
+    /// Seconds until the answer of each model is expected to be complete, were it chosen now,
+    /// its wait for a slot included; shape `(n_models,)`. `None` where nobody measures.
+    pub latency: Option<&'a [f64]>,
     /// Whether declining is not allowed while some model is affordable.
     pub must_serve: bool,
     /// The seed of the run.

@@ -92,6 +92,17 @@ impl Problem {
             && self.groups.as_ref().map(Arc::as_ptr) == other.groups.as_ref().map(Arc::as_ptr)
     }
 
+    /// The same problem with another weight of one meter in the objective.
+    ///
+    /// # Errors
+    /// [`ProblemError`] when the weight is not finite, or the meter has no table and needs one.
+    pub fn with_objective(&self, meter: Meter, weight: f64) -> Result<Self, ProblemError> {
+        let mut problem = self.clone();
+        problem.objective[meter.index()] = weight;
+        problem.check_tables()?;
+        Ok(problem)
+    }
+
     /// The same queries and rows with nothing to gain: what remains is whether the rows
     /// can be kept. Penalties of soft rows stay.
     #[must_use]
@@ -288,7 +299,9 @@ impl Problem {
                 return Err(ProblemError::Objective { meter, got: weight });
             }
             let Some(table) = self.table(meter) else {
-                if weight != 0.0 {
+                // How long a query of the future will wait nobody knows before it comes: the
+                // weight is for scores at arrival.
+                if weight != 0.0 && meter != Meter::Latency {
                     return Err(ProblemError::NoTable { meter });
                 }
                 continue;
@@ -330,7 +343,8 @@ impl ProblemBuilder {
         self
     }
 
-    /// Adds `weight` times a meter to the objective, which is maximized.
+    /// Adds `weight` times a meter to the objective, which is maximized. Every meter but the
+    /// constant one and latency needs a table then; without one, latency reads 0.
     #[must_use]
     pub fn objective(mut self, meter: Meter, weight: f64) -> Self {
         self.0.objective[meter.index()] = weight;

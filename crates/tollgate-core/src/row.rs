@@ -17,13 +17,15 @@ pub enum Meter {
     Tokens,
     /// The constant one: counts queries.
     One,
+    /// How long until the answer is complete, in seconds.
+    Latency,
 }
 
 impl Meter {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Quality, Self::Cost, Self::Tokens, Self::One];
+    pub const ALL: [Self; 5] = [Self::Quality, Self::Cost, Self::Tokens, Self::One, Self::Latency];
     /// Those that are read from a table.
-    pub const TABLED: [Self; 3] = [Self::Quality, Self::Cost, Self::Tokens];
+    pub const TABLED: [Self; 4] = [Self::Quality, Self::Cost, Self::Tokens, Self::Latency];
     /// How many meters there are.
     pub(crate) const COUNT: usize = Self::ALL.len();
 
@@ -33,6 +35,7 @@ impl Meter {
             Self::Cost => 1,
             Self::Tokens => 2,
             Self::One => 3,
+            Self::Latency => 4,
         }
     }
 }

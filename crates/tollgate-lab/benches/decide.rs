@@ -90,6 +90,7 @@ fn decide(bencher: Bencher<'_, '_>, guard: Guard) {
                 time: 0.0,
                 group: 0,
                 estimates: estimates.row(index),
+                latency: None,
                 must_serve: false,
                 seed: Seed(1),
             };

@@ -245,6 +245,7 @@ fn arrival<'a>(stream: &Stream, estimates: Estimates<'a>, index: usize) -> Arriv
         time: stream.time(index),
         group: stream.group(index),
         estimates,
+        latency: None,
         must_serve: false,
         seed: stream.seed(),
     }

@@ -196,7 +196,8 @@ pub(crate) fn models(n: usize) -> Models {
 /// Arrival `index` with these expectations, and no errors.
 pub(crate) fn arrival<'a>(index: u64, quality: &'a [f64], cost: &'a [f64]) -> Arrival<'a> {
     let estimates = Estimates { quality, quality_se: &[], cost, cost_se: &[] };
-    Arrival { index, time: index as f64, group: 0, estimates, must_serve: false, seed: Seed(5) }
+    let (time, group, latency) = (index as f64, 0, None);
+    Arrival { index, time, group, estimates, latency, must_serve: false, seed: Seed(5) }
 }
 
 /// The ranked models with their scores, best first, and whether it is empty for want of

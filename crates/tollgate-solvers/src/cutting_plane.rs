@@ -161,7 +161,7 @@ impl Default for CuttingPlane {
 #[derive(Debug)]
 struct Known {
     layout: Arc<Layout>,
-    objective: [u64; 4],
+    objective: [u64; Meter::ALL.len()],
     /// They hold whatever the capacities and penalties of the rows.
     columns: Vec<Column>,
 }
@@ -192,7 +192,7 @@ impl Solver for CuttingPlane {
 }
 
 /// The objective's weights, to be compared bit for bit.
-fn objective_bits(problem: &Problem) -> [u64; 4] {
+fn objective_bits(problem: &Problem) -> [u64; Meter::ALL.len()] {
     Meter::ALL.map(|meter| problem.objective(meter).to_bits())
 }
 

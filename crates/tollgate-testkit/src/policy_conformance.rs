@@ -126,6 +126,7 @@ impl Case {
             time: index as f64,
             group: 0,
             estimates: self.stream.row(index),
+            latency: None,
             must_serve: false,
             seed: SEED,
         }

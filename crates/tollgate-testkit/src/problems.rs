@@ -36,7 +36,7 @@ pub fn problems() -> impl Strategy<Value = Problem> {
             vec(-1_i8..=4, n_options),
             vec(0_u32..3, n_queries),
             proptest::option::of(vec(0_u8..=4, n_queries)),
-            (0_usize..5, -5_i32..=2),
+            (0_usize..6, -5_i32..=2),
             prop_oneof![8 => vec(draft(), 0..=6), 1 => vec(draft(), 7..=40)],
         )
             .prop_map(
@@ -63,11 +63,14 @@ pub fn problems() -> impl Strategy<Value = Problem> {
                             f64::from(value) * 10_f64.powi(power + model)
                         })
                         .collect();
+                    // Another order of the same numbers: unlike the tokens of any one query.
+                    let latency = tokens.iter().rev().map(|n| 0.25 * f64::from(*n)).collect();
                     let tokens = tokens.into_iter().map(f64::from).collect();
                     let mut builder = Problem::builder(n_queries, n_models, choice)
                         .table(Meter::Quality, grid(quality, 0.2))
                         .table(Meter::Cost, cost)
                         .table(Meter::Tokens, tokens)
+                        .table(Meter::Latency, latency)
                         .groups(groups.into());
                     if let Some(weights) = weights {
                         builder = builder.weights(grid(weights, 0.5));
@@ -77,6 +80,7 @@ pub fn problems() -> impl Strategy<Value = Problem> {
                         1 => builder.objective(Meter::Quality, 1e-4),
                         2 => builder.objective(Meter::Cost, -1.0),
                         3 => builder.objective(Meter::Quality, 1.0).objective(Meter::Cost, -0.3),
+                        4 => builder.objective(Meter::One, 2.0).objective(Meter::Latency, -0.5),
                         _ => builder.objective(Meter::One, 2.0).objective(Meter::Tokens, -1.0),
                     };
                     let problem = builder.build().expect("all readings are finite");
@@ -89,7 +93,7 @@ pub fn problems() -> impl Strategy<Value = Problem> {
 
 fn draft() -> impl Strategy<Value = Draft> {
     (
-        0_usize..4,
+        0_usize..5,
         1_u8..16,
         proptest::option::of(0_u32..3),
         prop_oneof![2 => Just(Sense::AtMost), 1 => Just(Sense::AtLeast)],

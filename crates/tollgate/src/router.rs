@@ -273,7 +273,7 @@ impl Router {
         estimates: Estimates<'a>,
     ) -> Arrival<'a> {
         let (time, group, must_serve) = (request.time, request.group, !self.declines);
-        Arrival { index, time, group, estimates, must_serve, seed: self.seed }
+        Arrival { index, time, group, estimates, latency: None, must_serve, seed: self.seed }
     }
 
     fn decide(&self, asked: &Asked<'_>, run: &mut Run) -> Result<Routed, RouteError> {

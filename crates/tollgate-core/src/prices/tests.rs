@@ -37,7 +37,7 @@ proptest! {
     #[test]
     fn coefficients_are_what_their_equation_says(rows in rows()) {
         let (listed, prices): (Vec<Row>, Vec<f64>) = rows.iter().cloned().unzip();
-        let objective = [1.0, -0.5, 0.0, 0.25];
+        let objective = [1.0, -0.5, 0.0, 0.25, -0.125];
         let made = Coefficients::new(&objective, &listed, &prices, GROUPS as usize, MODELS);
         prop_assert_eq!(made.n_groups(), GROUPS as usize);
         for group in 0..GROUPS {
@@ -57,7 +57,7 @@ proptest! {
     fn folding_changes_no_score(rows in rows(), cost in 0.0..2.0_f64) {
         let (listed, prices): (Vec<Row>, Vec<f64>) = rows.iter().cloned().unzip();
         let rates = [0.0, 3.0, 7.0];
-        let made = Coefficients::new(&[1.0, 0.0, 0.0, 0.0], &listed, &prices, GROUPS as usize, MODELS);
+        let made = Coefficients::new(&[1.0, 0.0, 0.0, 0.0, 0.0], &listed, &prices, GROUPS as usize, MODELS);
         let mut folded = made.clone();
         folded.fold(Meter::Tokens, Meter::Cost, &rates);
         for group in 0..GROUPS {

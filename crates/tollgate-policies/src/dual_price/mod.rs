@@ -2,7 +2,8 @@
 //!
 //! # Problem
 //! Route each query where `score_i = value_i - sum_r price_r * use_ri` is highest,
-//! equation (3) of the core. Prices come from a [`PriceSource`]; what happens when the
+//! equation (3) of the core. Where the latency of the models is known at arrival, a price on
+//! time takes its share of the score: one reading a model, in seconds. Prices come from a [`PriceSource`]; what happens when the
 //! best model is worth less than its price, or is out of budget, is the [`Guard`]'s.
 //!
 //! While there are no prices yet the query is routed uniformly over the models and a
@@ -241,59 +242,81 @@ impl Policy for DualPrice {
         let cost = arrival.estimates.cost[model];
         let worth = scorer.quality.get(model) * quality;
         let toll = scorer.cost.get(model) * cost;
-        Explanation::node(
-            "score",
-            scorer.of(model),
-            vec![
-                Explanation::node(
-                    "value",
-                    worth,
-                    vec![
-                        Explanation::leaf("expected quality", quality),
-                        Explanation::leaf("value per quality", scorer.quality.get(model)),
-                    ],
-                ),
-                Explanation::node(
-                    "toll",
-                    toll + scorer.one.get(model),
-                    vec![
-                        Explanation::leaf("expected cost, USD", cost),
-                        // Not `-`, which makes a price of nothing -0.
-                        Explanation::leaf("price per USD", 0.0 - scorer.cost.get(model)),
-                        Explanation::leaf("price per query", 0.0 - scorer.one.get(model)),
-                    ],
-                ),
-            ],
-        )
+        let mut terms = vec![
+            Explanation::node(
+                "value",
+                worth,
+                vec![
+                    Explanation::leaf("expected quality", quality),
+                    Explanation::leaf("value per quality", scorer.quality.get(model)),
+                ],
+            ),
+            Explanation::node(
+                "toll",
+                toll + scorer.one.get(model),
+                vec![
+                    Explanation::leaf("expected cost, USD", cost),
+                    // Not `-`, which makes a price of nothing -0.
+                    Explanation::leaf("price per USD", 0.0 - scorer.cost.get(model)),
+                    Explanation::leaf("price per query", 0.0 - scorer.one.get(model)),
+                ],
+            ),
+        ];
+        if let Some((per_second, seconds)) = &scorer.latency {
+            terms.push(Explanation::node(
+                "time",
+                scorer.time(model),
+                vec![
+                    Explanation::leaf("expected latency, s", seconds[model]),
+                    Explanation::leaf("price per second", 0.0 - per_second.get(model)),
+                ],
+            ));
+        }
+        Explanation::node("score", scorer.of(model), terms)
     }
 }
 
-/// Equation (3) for one arrival: three columns, looked up once.
+/// Equation (3) for one arrival: its columns, looked up once.
 struct Scorer<'a> {
     quality: Column<'a>,
     cost: Column<'a>,
     one: Column<'a>,
+    /// The coefficients of time and the seconds; `None` where there is no price on time, or
+    /// nobody measures.
+    latency: Option<(Column<'a>, &'a [f64])>,
     arrival: &'a Arrival<'a>,
 }
 
 impl<'a> Scorer<'a> {
     fn new(coefficients: &'a Coefficients, arrival: &'a Arrival<'a>) -> Self {
         let of = |meter| coefficients.of(arrival.group, meter);
-        Self { quality: of(Meter::Quality), cost: of(Meter::Cost), one: of(Meter::One), arrival }
+        let priced = |column: &Column<'_>, n: usize| (0..n).any(|model| column.get(model) != 0.0);
+        let latency = arrival.latency.map(|seconds| (of(Meter::Latency), seconds));
+        let latency = latency.filter(|(column, seconds)| priced(column, seconds.len()));
+        let [quality, cost, one] = [Meter::Quality, Meter::Cost, Meter::One].map(of);
+        Self { quality, cost, one, latency, arrival }
+    }
+
+    /// What the wait for the answer takes from its score: at most 0.
+    fn time(&self, model: usize) -> f64 {
+        self.latency.as_ref().map_or(0.0, |(column, seconds)| column.get(model) * seconds[model])
     }
 
     /// How large the numbers are that a score is the difference of.
     fn size(&self, model: usize) -> f64 {
         let estimates = &self.arrival.estimates;
         let value = self.quality.get(model) * estimates.quality[model];
-        value.abs().max((self.cost.get(model) * estimates.cost[model]).abs())
+        let toll = self.cost.get(model) * estimates.cost[model];
+        value.abs().max(toll.abs()).max(self.time(model).abs())
     }
 
     fn of(&self, model: usize) -> f64 {
         let estimates = &self.arrival.estimates;
-        self.quality.get(model) * estimates.quality[model]
+        let score = self.quality.get(model) * estimates.quality[model]
             + self.cost.get(model) * estimates.cost[model]
-            + self.one.get(model)
+            + self.one.get(model);
+        // Not `+ 0`, which is not the same for a score of -0.
+        if self.latency.is_some() { score + self.time(model) } else { score }
     }
 }
 

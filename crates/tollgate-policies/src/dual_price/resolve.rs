@@ -31,8 +31,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::{
-    Budgets, Horizon, ParamError, PolicyError, PriceUpdate, Pricer, Prices, Problem, Progress,
-    RunSetup, Solution, SolveOptions, SolveRequest, Solver, WarmState,
+    Budgets, Horizon, Meter, ParamError, PolicyError, PriceUpdate, Pricer, Prices, Problem,
+    Progress, RunSetup, Solution, SolveOptions, SolveRequest, Solver, WarmState,
 };
 
 use super::outlook::{Ahead, Outlook};
@@ -67,12 +67,16 @@ pub struct ResolveConfig {
     /// The relative gap of each solve, `>= 0`. Default 1e-6: prices are applied to
     /// estimates that are good to a few per cent.
     pub gap: f64,
+    /// What a second until the answer is complete costs, in quality per second, `>= 0`: the
+    /// weight of latency in the objective. It shifts scores at arrival, where the arrival says
+    /// how long each model will take; the price problem reads 0. Default 0.
+    pub per_second: f64,
 }
 
 impl Default for ResolveConfig {
     fn default() -> Self {
         let (outlook, schedule) = (Outlook::Rest, Schedule::Every);
-        Self { outlook, schedule, every: 100, window: 4_000, gap: 1e-6 }
+        Self { outlook, schedule, every: 100, window: 4_000, gap: 1e-6, per_second: 0.0 }
     }
 }
 
@@ -84,6 +88,10 @@ impl ResolveConfig {
     pub fn build(self, solver: Arc<dyn Solver>) -> Result<Resolve, ParamError> {
         if !(self.gap >= 0.0 && self.gap.is_finite()) {
             return Err(ParamError { field: "gap", rule: "finite and >= 0", got: self.gap });
+        }
+        if !(self.per_second >= 0.0 && self.per_second.is_finite()) {
+            let (field, rule) = ("per_second", "finite and >= 0");
+            return Err(ParamError { field, rule, got: self.per_second });
         }
         if self.window == 0 {
             return Err(ParamError { field: "window", rule: ">= 1", got: 0.0 });
@@ -183,7 +191,10 @@ impl Resolver {
         }
         let Some(queries) = self.outlook.problem(progress, rest)? else { return Ok(None) };
         let rows = pace::rows(self.horizon, progress, queries.total_weight());
-        let problem = queries.with_rows(rows)?;
+        let mut problem = queries.with_rows(rows)?;
+        if config.per_second > 0.0 {
+            problem = problem.with_objective(Meter::Latency, -config.per_second)?;
+        }
         self.next = match config.schedule {
             Schedule::Once => None,
             Schedule::Every => (config.every > 0).then(|| seen + config.every),

@@ -260,3 +260,50 @@ fn problem_of(n: usize) -> Problem {
     let nothing = sample::problem(&left.budgets, [].into(), [].into(), None).unwrap();
     nothing.with_rows(left.budgets.rows().to_vec()).unwrap()
 }
+
+/// Seconds of the three models: the best at a quarter a dollar is the slowest.
+const SECONDS: [f64; 3] = [1.0, 10.0, 2.0];
+
+/// Prices of nothing but time.
+fn per_second(per_second: f64) -> Prices {
+    let problem = problem_of(3).with_objective(Meter::Latency, -per_second).unwrap();
+    Prices::of(&problem, vec![0.25; 3], 0.0)
+}
+
+/// At a quarter a dollar the scores are 0.125, 0.25 and 0.125. At 1/32 a second they are
+/// 0.09375, -0.0625 and 0.0625: the slow model is worth nothing any more.
+#[test]
+fn a_price_on_time_takes_its_share_of_the_score() {
+    let left = Left::per_model(&PLENTY);
+    let timed = Arrival { latency: Some(&SECONDS), ..arrival(0, &QUALITY, &COST) };
+    let of = |arrival: &Arrival<'_>, prices: &Prices| {
+        rank(&policy(Guard::NextBestOrDecline), arrival, prices, &left)
+    };
+    assert_eq!(of(&timed, &per_second(1.0 / 32.0)), (vec![(0, 0.09375), (2, 0.0625)], false));
+    // Nobody measures, or nobody pays: as if there were no such thing as time.
+    let untimed = (vec![(1, 0.25), (0, 0.125), (2, 0.125)], false);
+    assert_eq!(of(&arrival(0, &QUALITY, &COST), &per_second(1.0 / 32.0)), untimed);
+    assert_eq!(of(&timed, &per_second(0.0)), untimed);
+}
+
+#[test]
+fn time_is_a_term_of_the_explanation() {
+    let timed = Arrival { latency: Some(&SECONDS), ..arrival(0, &QUALITY, &COST) };
+    let policy = policy(Guard::NextBestOrDecline);
+    let explained = policy.explain(&timed, &per_second(0.03125), 1);
+    insta::assert_snapshot!(explained, @r"
+    score = -0.0625
+      value = 0.5
+        expected quality = 0.5
+        value per quality = 1
+      toll = -0.25
+        expected cost, USD = 1
+        price per USD = 0.25
+        price per query = 0
+      time = -0.3125
+        expected latency, s = 10
+        price per second = 0.03125
+    ");
+    let untimed = policy.explain(&timed, &per_second(0.0), 1);
+    assert!(!untimed.to_string().contains("per second"), "{untimed}");
+}

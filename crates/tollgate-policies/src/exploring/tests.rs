@@ -11,7 +11,8 @@ fn arrival(index: u64, of_third: [f64; 2], columns: &mut [[f64; 3]; 3]) -> Arriv
     *quality_se = [0.05, 0.05, of_third[1]];
     *cost = [1.0; 3];
     let estimates = Estimates { quality, quality_se, cost, cost_se: &[0.0; 3] };
-    Arrival { index, time: 0.0, group: 0, estimates, must_serve: false, seed: Seed(3) }
+    let (group, latency) = (0, None);
+    Arrival { index, time: 0.0, group, estimates, latency, must_serve: false, seed: Seed(3) }
 }
 
 fn policy(share: f64) -> Exploring {

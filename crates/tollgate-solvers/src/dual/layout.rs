@@ -89,7 +89,8 @@ impl Layout {
         match layout.n_tables() {
             1 => arch.dispatch(Append::<1> { layout, group, queries, weights, sums }),
             2 => arch.dispatch(Append::<2> { layout, group, queries, weights, sums }),
-            _ => arch.dispatch(Append::<3> { layout, group, queries, weights, sums }),
+            3 => arch.dispatch(Append::<3> { layout, group, queries, weights, sums }),
+            _ => arch.dispatch(Append::<4> { layout, group, queries, weights, sums }),
         }
     }
 

@@ -65,7 +65,8 @@ fn dispatch<P: Pass>(layout: &Layout, pass: P) -> P::Output {
     match layout.n_tables() {
         1 => arch.dispatch(Sized::<P, 1, 2> { layout, pass }),
         2 => arch.dispatch(Sized::<P, 2, 3> { layout, pass }),
-        _ => arch.dispatch(Sized::<P, 3, 4> { layout, pass }),
+        3 => arch.dispatch(Sized::<P, 3, 4> { layout, pass }),
+        _ => arch.dispatch(Sized::<P, 4, 5> { layout, pass }),
     }
 }
 

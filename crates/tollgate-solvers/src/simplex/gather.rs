@@ -37,7 +37,8 @@ pub(super) fn gather(
     match layout.n_tables() {
         1 => arch.dispatch(Typed::<1, 2> { pass, sink }),
         2 => arch.dispatch(Typed::<2, 3> { pass, sink }),
-        _ => arch.dispatch(Typed::<3, 4> { pass, sink }),
+        3 => arch.dispatch(Typed::<3, 4> { pass, sink }),
+        _ => arch.dispatch(Typed::<4, 5> { pass, sink }),
     }
 }
 

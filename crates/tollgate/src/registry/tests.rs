@@ -130,7 +130,7 @@ fn unknown_parameters_list_the_known() {
     insta::assert_snapshot!(refused("random:k=1", None, None), @"policy `random`: unknown field `k`, there are no fields");
     insta::assert_snapshot!(refused("greedy-perf:k=1", None, None), @"policy `greedy-perf`: unknown field `k`, there are no fields");
     insta::assert_snapshot!(refused("port:epsilon=0.1", None, None), @"policy `port`: unknown field `epsilon`, expected one of `eps`, `alpha`, `objective`, `prices`");
-    insta::assert_snapshot!(refused("tollgate:evry=5", None, None), @"policy `tollgate`: unknown field `evry`, expected one of `outlook`, `schedule`, `every`, `window`, `gap`");
+    insta::assert_snapshot!(refused("tollgate:evry=5", None, None), @"policy `tollgate`: unknown field `evry`, expected one of `outlook`, `schedule`, `every`, `window`, `gap`, `per_second`");
     insta::assert_snapshot!(refused("batch-split:size=5", None, None), @"policy `batch-split`: unknown field `size`, expected `batch`");
     insta::assert_snapshot!(refused("fixed:name=m", None, None), @"policy `fixed`: unknown field `name`, expected `model`");
     insta::assert_snapshot!(refused("threshold:t=1", None, None), @"policy `threshold`: unknown field `t`, expected one of `tau`, `spend`, `share`, `within_budget`");

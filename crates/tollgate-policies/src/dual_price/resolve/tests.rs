@@ -126,6 +126,30 @@ fn knobs_out_of_range_are_refused() {
     assert!(exact.build(Oracle::priced(&[])).is_ok(), "0 asks for the exact prices");
 }
 
+/// The price problem itself reads no latency: with a price on time its rows, and so its prices,
+/// are those without one; the coefficients carry the weight.
+#[test]
+fn a_price_on_time_is_in_the_objective() {
+    for (per_second, weight) in [(0.0, 0.0), (0.25, -0.25)] {
+        let solver = Oracle::priced(&[0.25, 0.5]);
+        let config = ResolveConfig { per_second, ..history_every() };
+        play(config, &solver, [2.0, 4.0], [0]);
+        let asked = solver.asked();
+        let (problem, ..) = &asked[0];
+        assert_eq!(problem.objective(Meter::Latency).to_bits(), f64::to_bits(weight));
+        assert!(problem.table(Meter::Latency).is_none());
+        let coefficients = problem.coefficients(&[0.25, 0.5]);
+        assert_eq!(coefficients.of(0, Meter::Latency).get(1).to_bits(), f64::to_bits(weight));
+        assert_eq!(problem.value(0, 0).to_bits(), QUALITY[0].to_bits());
+    }
+    let refused = |per_second| {
+        let config = ResolveConfig { per_second, ..history_every() };
+        config.build(Oracle::priced(&[])).unwrap_err().to_string()
+    };
+    insta::assert_snapshot!(refused(-0.5), @"`per_second` must be finite and >= 0, got -0.5");
+    insta::assert_snapshot!(refused(f64::NAN), @"`per_second` must be finite and >= 0, got NaN");
+}
+
 fn unstarted(budgets: Budgets, horizon: Horizon, with_history: bool) -> String {
     let source = history_every().build(Oracle::priced(&[])).unwrap();
     assert!(source.needs_history());

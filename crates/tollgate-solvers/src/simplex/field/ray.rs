@@ -137,7 +137,8 @@ impl Field {
             1 => arch.dispatch(Pay::<1>(self)),
             2 => arch.dispatch(Pay::<2>(self)),
             3 => arch.dispatch(Pay::<3>(self)),
-            _ => arch.dispatch(Pay::<4>(self)),
+            4 => arch.dispatch(Pay::<4>(self)),
+            _ => arch.dispatch(Pay::<5>(self)),
         }
     }
 
