@@ -28,6 +28,14 @@ impl Refill {
     }
 }
 
+/// How long an answer holds what it takes of a concurrent row: a slot of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Hold {
+    /// Seconds from the reservation to the settlement, on average while the row is full,
+    /// `> 0`; `None` where nobody knows. Prices need it, the ledger does not.
+    pub seconds: Option<f64>,
+}
+
 /// The capacities of a run: `<=` rows on what is consumed (cost, tokens, queries).
 ///
 /// The same rows become the ledger's accounts, the constraints of every price
@@ -39,6 +47,8 @@ pub struct Budgets {
     n_groups: usize,
     /// By row; `None` where the capacity is for the whole run.
     refills: Vec<Option<Refill>>,
+    /// By row; `None` where what is taken is spent.
+    holds: Vec<Option<Hold>>,
     /// Tokens for a USD of each model's answers.
     tokens_per_usd: Option<Arc<[f64]>>,
     /// Rows that touch option `(group, model)`:
@@ -87,8 +97,9 @@ impl Budgets {
                 offsets.push(touching.len());
             }
         }
-        let refills = vec![None; rows.len()];
-        Ok(Self { rows, n_models, n_groups, refills, tokens_per_usd: None, offsets, touching })
+        let (refills, holds) = (vec![None; rows.len()], vec![None; rows.len()]);
+        let tokens_per_usd = None;
+        Ok(Self { rows, n_models, n_groups, refills, holds, tokens_per_usd, offsets, touching })
     }
 
     /// The capacity of one row comes anew in every window; until then it was for the whole run.
@@ -102,7 +113,33 @@ impl Budgets {
         if !(refill.every > 0.0 && refill.every.is_finite()) {
             return Err(ProblemError::Window { row, got: refill.every });
         }
+        if self.holds[row].is_some() {
+            return Err(ProblemError::ConcurrentWindow { row });
+        }
         self.refills[row] = Some(refill);
+        Ok(self)
+    }
+
+    /// One row bounds how many queries are in flight at once: what an answer takes of it comes
+    /// back when it has arrived. Until then the row was for the whole run.
+    ///
+    /// # Errors
+    /// [`ProblemError`] when there is no such row, it counts something else than queries, it
+    /// comes anew by the window, or the time it is held for is not a length of time.
+    pub fn concurrent(mut self, row: usize, hold: Hold) -> Result<Self, ProblemError> {
+        let Some(limit) = self.rows.get(row) else {
+            return Err(ProblemError::NoRow { row, n_rows: self.rows.len() });
+        };
+        if limit.meter != Meter::One {
+            return Err(ProblemError::NotACount { row, meter: limit.meter });
+        }
+        if self.refills[row].is_some() {
+            return Err(ProblemError::ConcurrentWindow { row });
+        }
+        if let Some(got) = hold.seconds.filter(|seconds| !(*seconds > 0.0 && seconds.is_finite())) {
+            return Err(ProblemError::Hold { row, got });
+        }
+        self.holds[row] = Some(hold);
         Ok(self)
     }
 
@@ -126,6 +163,11 @@ impl Budgets {
     /// When the capacity of each row comes anew, by row.
     pub fn refills(&self) -> &[Option<Refill>] {
         &self.refills
+    }
+
+    /// For how long each row is held, by row; `None` where what is taken is spent.
+    pub fn holds(&self) -> &[Option<Hold>] {
+        &self.holds
     }
 
     /// Tokens for a USD of each model's answers, where somebody has said so.
@@ -182,6 +224,7 @@ impl Budgets {
         let (rows, kept): (Vec<Row>, Vec<Option<usize>>) = stay.chain(new).unzip();
         let mut after = Self::new(rows, turnover.n_models(), self.n_groups)?;
         after.refills = kept.iter().map(|row| self.refills[(*row)?]).collect();
+        after.holds = kept.iter().map(|row| self.holds[(*row)?]).collect();
         if let Some(rates) = &self.tokens_per_usd {
             after = after.with_tokens_per_usd(turnover.carry(rates, &rate).into())?;
         }

@@ -210,6 +210,28 @@ pub enum ProblemError {
         /// The rate.
         got: f64,
     },
+    /// A row that counts something else than queries, so that nothing of it comes back.
+    #[error("row {row} is on {meter:?}: only rows on queries can be concurrent")]
+    NotACount {
+        /// The row.
+        row: usize,
+        /// What it is on.
+        meter: Meter,
+    },
+    /// A row of which everything comes back, and that is to come anew as well.
+    #[error("row {row} is concurrent: it can't come anew by the window")]
+    ConcurrentWindow {
+        /// The row.
+        row: usize,
+    },
+    /// A time held that is no length of time.
+    #[error("row {row} must be held for finite and > 0 seconds, got {got}")]
+    Hold {
+        /// The row.
+        row: usize,
+        /// The time.
+        got: f64,
+    },
     /// A row that can't be a budget.
     #[error("row {row} is not a budget: budgets are `<=` rows on cost, tokens or queries")]
     NotABudget {

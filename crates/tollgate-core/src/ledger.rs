@@ -16,6 +16,9 @@
 //! same accounts, for other rows. A reservation knows the rows that it was made by, so it
 //! settles on those accounts whatever has changed since; an account that no handle and no
 //! reservation speaks of any more is closed, and its place given to the next.
+//!
+//! The account of a concurrent row ([`Budgets::concurrent`]) counts what is in flight: settling
+//! gives back what was held, and nothing of it is ever spent.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -168,10 +171,15 @@ impl Layout {
 
     /// The accounts that an option touches.
     fn touching(&self, group: u32, model: usize) -> impl Iterator<Item = (usize, Meter)> {
-        self.budgets.touching(group, model).iter().map(|&row| {
-            let row = row as usize;
-            (self.slots[row], self.budgets.rows()[row].meter)
-        })
+        let rows = self.budgets.touching(group, model).iter();
+        rows.map(|&row| (self.slots[row as usize], self.budgets.rows()[row as usize].meter))
+    }
+
+    /// The accounts that an answer, once it is there, has spent from.
+    fn spending(&self, group: u32, model: usize) -> impl Iterator<Item = (usize, Meter)> {
+        let rows = self.budgets.touching(group, model).iter().map(|&row| row as usize);
+        let spent = rows.filter(|&row| self.budgets.holds()[row].is_none());
+        spent.map(|row| (self.slots[row], self.budgets.rows()[row].meter))
     }
 
     fn amounts(&self, model: usize, usd: f64) -> Result<Amounts, MoneyError> {
@@ -284,10 +292,11 @@ impl Ledger {
         }
     }
 
-    /// Books the estimate of a pick, whether it will be served or lost.
+    /// Books the estimate of a pick, whether it will be served or lost. A concurrent row gets
+    /// it back, so there it is not booked.
     pub fn expect(&self, group: u32, model: usize, estimate: Amounts) {
         let mut book = self.layout.lock();
-        for (slot, meter) in self.layout.touching(group, model) {
+        for (slot, meter) in self.layout.spending(group, model) {
             let account = &mut book.accounts[slot];
             account.estimated = account.estimated.saturating_add(estimate.of(meter));
         }
@@ -307,10 +316,14 @@ impl Ledger {
         remaining.clear();
         remaining_estimated.clear();
         let book = self.layout.lock();
-        for (&slot, scale) in self.layout.slots.iter().zip(&self.layout.scales) {
+        let rows = self.layout.slots.iter().zip(&self.layout.scales);
+        for ((&slot, scale), hold) in rows.zip(self.layout.budgets.holds()) {
             let account = &book.accounts[slot];
-            remaining.push(account.free() as f64 / scale);
-            remaining_estimated.push((account.limit as f64 - account.estimated as f64) / scale);
+            let free = account.free() as f64;
+            remaining.push(free / scale);
+            // What comes back is not charged for good.
+            let estimated = account.limit as f64 - account.estimated as f64;
+            remaining_estimated.push(if hold.is_some() { free } else { estimated } / scale);
         }
     }
 }
@@ -374,7 +387,8 @@ impl Reservation {
         }
     }
 
-    /// Replaces what is held by what was really consumed.
+    /// Replaces what is held by what was really consumed; a concurrent row has back what was
+    /// held of it.
     ///
     /// Where that is more than was held, the excess is taken from what is left of
     /// the account; what does not fit there either is booked as overrun.
@@ -383,8 +397,10 @@ impl Reservation {
         let Some(layout) = self.layout.take() else { return settlement };
         let mut book = layout.lock();
         for (slot, meter) in layout.touching(self.group, self.model) {
+            book.accounts[slot].reserved -= self.bound.of(meter);
+        }
+        for (slot, meter) in layout.spending(self.group, self.model) {
             let account = &mut book.accounts[slot];
-            account.reserved -= self.bound.of(meter);
             let fitting = real.of(meter).min(account.free());
             let overrun = real.of(meter) - fitting;
             account.spent += fitting;

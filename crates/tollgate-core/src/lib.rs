@@ -56,7 +56,7 @@ mod row;
 mod solver;
 mod turnover;
 
-pub use budgets::{BudgetView, Budgets, Refill};
+pub use budgets::{BudgetView, Budgets, Hold, Refill};
 pub use cost_ratios::CostRatios;
 pub use decision::{Decision, Explanation, Outcome};
 pub use deferral::{CurvePoint, DeferralCurve};

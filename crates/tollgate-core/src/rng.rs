@@ -39,6 +39,10 @@ pub enum Purpose {
     Exploration,
     /// Which answers somebody scores; the counter is the arrival's index.
     Feedback,
+    /// When queries arrive.
+    Arrivals,
+    /// How fast models answer.
+    Service,
 }
 
 impl Purpose {
@@ -56,6 +60,8 @@ impl Purpose {
             Self::Pricing => 9,
             Self::Exploration => 10,
             Self::Feedback => 11,
+            Self::Arrivals => 12,
+            Self::Service => 13,
         }
     }
 }
@@ -107,6 +113,11 @@ impl StreamRng {
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+
+    /// An exponential draw of mean 1, by inversion.
+    pub fn exponential(&mut self) -> f64 {
+        -(1.0 - self.uniform()).ln()
     }
 
     /// A uniformly random order (Fisher and Yates, 1938).

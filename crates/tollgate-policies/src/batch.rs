@@ -30,8 +30,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::{
-    Arrival, BudgetView, Choice, Meter, ParamError, Policy, PolicyError, Prices, Problem, Ranking,
-    RunSetup, SolveOptions, Solver, round_and_repair,
+    Arrival, BudgetView, Choice, Hold, Meter, ParamError, Policy, PolicyError, Prices, Problem,
+    Ranking, Row, RunSetup, SolveOptions, Solver, round_and_repair,
 };
 
 use crate::setup::horizon;
@@ -111,8 +111,13 @@ impl BatchSplit {
         };
         let seen = arrivals.first().map_or(0, |arrival| arrival.index);
         let (batch, rest) = (arrivals.len() as f64, horizon.saturating_sub(seen) as f64);
-        let rows = left.iter().zip(budgets.budgets.rows());
-        Ok(rows.map(|(&left, row)| due(left, row.capacity, batch, rest, horizon)).collect())
+        let rows = left.iter().zip(budgets.budgets.rows()).zip(budgets.budgets.holds());
+        let capacity = |((&left, row), hold): ((&f64, &Row), &Option<Hold>)| match hold {
+            // Free places are there to be taken.
+            Some(_) => left,
+            None => due(left, row.capacity, batch, rest, horizon),
+        };
+        Ok(rows.map(capacity).collect())
     }
 }
 

@@ -42,26 +42,28 @@ pub(crate) fn spendable(budgets: &Budgets, meter: Meter, models: Range<usize>) -
     let n_groups = u32::try_from(budgets.n_groups()).unwrap_or(u32::MAX);
     let options = || (0..n_groups).flat_map(|group| models.clone().map(move |m| (group, m)));
     let rows = budgets.rows();
+    // What comes back when the answer is there is never used up.
+    let spends = |row: usize| rows[row].meter == meter && budgets.holds()[row].is_none();
     let mut cover = BTreeSet::new();
     let mut apart = 0.0;
     for (group, model) in options() {
         let own = budgets.touching(group, model).iter().map(|&row| row as usize);
-        let own = own.filter(|&row| rows[row].meter == meter);
+        let own = own.filter(|&row| spends(row));
         match own.min_by(|&a, &b| rows[a].capacity.total_cmp(&rows[b].capacity)) {
             Some(row) if cover.insert(row) => apart += rows[row].capacity,
             Some(_) => {}
             None => apart = f64::INFINITY,
         }
     }
-    let over_all = rows.iter().filter(|row| {
-        row.meter == meter && options().all(|(group, model)| row.scope.covers(group, model))
-    });
-    over_all.map(|row| row.capacity).fold(apart, f64::min)
+    let covers_all =
+        |row: &usize| options().all(|(group, model)| rows[*row].scope.covers(group, model));
+    let over_all = (0..rows.len()).filter(|&row| spends(row)).filter(covers_all);
+    over_all.map(|row| rows[row].capacity).fold(apart, f64::min)
 }
 
 #[cfg(test)]
 mod tests {
-    use tollgate_core::{Row, Scope};
+    use tollgate_core::{Hold, Row, Scope};
 
     use super::*;
     use crate::testing::{Left, models};
@@ -93,6 +95,9 @@ mod tests {
         ];
         assert_eq!(of(tenants, 2, 0..3), "3.5");
         assert_eq!(of(vec![own(0, 1.0)], 1, 0..3), "inf", "two models may spend what they like");
+        let slots = Row::at_most(Meter::One, Scope::all(), 2.0);
+        let slots = Budgets::new(vec![slots], 3, 1).unwrap().concurrent(0, Hold::default());
+        assert_eq!(spendable(&slots.unwrap(), Meter::One, 0..3).to_string(), "inf", "they return");
         let counts = vec![Row::at_most(Meter::One, Scope::all(), 2.0)];
         assert_eq!(of(counts, 1, 0..3), "inf", "answers are not dollars");
     }

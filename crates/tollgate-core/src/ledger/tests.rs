@@ -4,7 +4,7 @@ use std::thread;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{ModelMask, Refill, Scope};
+use crate::{Hold, ModelMask, Refill, Scope};
 
 fn usd(cents: u64) -> Amounts {
     Amounts::cost(PicoUsd(cents * 10_000_000_000))
@@ -102,6 +102,10 @@ fn refusals() {
         @"row 0 is not a budget: budgets are `<=` rows on cost, tokens or queries"
     );
     insta::assert_snapshot!(
+        Budgets::new(vec![Row::at_most(Meter::Latency, Scope::all(), 1.0)], 1, 1).unwrap_err(),
+        @"row 0 is not a budget: budgets are `<=` rows on cost, tokens or queries"
+    );
+    insta::assert_snapshot!(
         Budgets::new(vec![Row::at_most(Meter::One, Scope::model(3), 1.0)], 2, 1).unwrap_err(),
         @"row 0 is about model 3, there are 2"
     );
@@ -112,6 +116,29 @@ fn refusals() {
     insta::assert_snapshot!(
         Budgets::per_model(&[1.0, -1.0]).unwrap_err(),
         @"the capacity of row 1 must be finite, and >= 0 in a budget, got -1"
+    );
+}
+
+#[test]
+fn refusals_of_concurrent_rows() {
+    let hold = Hold::default();
+    let cost = Budgets::pooled(1.0, 1).unwrap();
+    insta::assert_snapshot!(
+        cost.concurrent(0, hold).unwrap_err(),
+        @"row 0 is on Cost: only rows on queries can be concurrent"
+    );
+    insta::assert_snapshot!(queries(3).concurrent(1, hold).unwrap_err(), @"there is no row 1, there are 1");
+    let day = Refill { every: 10.0, carry_over: false };
+    let error = queries(3).refilled(0, day).unwrap().concurrent(0, hold).unwrap_err();
+    insta::assert_snapshot!(error, @"row 0 is concurrent: it can't come anew by the window");
+    let error = queries(3).concurrent(0, hold).unwrap().refilled(0, day).unwrap_err();
+    insta::assert_snapshot!(error, @"row 0 is concurrent: it can't come anew by the window");
+    for seconds in [0.0, -1.0, f64::INFINITY] {
+        assert!(queries(3).concurrent(0, Hold { seconds: Some(seconds) }).is_err(), "{seconds}");
+    }
+    insta::assert_snapshot!(
+        queries(3).concurrent(0, Hold { seconds: Some(f64::NAN) }).unwrap_err(),
+        @"row 0 must be held for finite and > 0 seconds, got NaN"
     );
 }
 
@@ -284,6 +311,90 @@ fn accounts_outlive_their_rows_and_no_longer() {
     let last = later.with_budgets(budgets, &[Some(0), None, Some(2)]).unwrap();
     assert_eq!(slots(&last), 5, "places are given away");
     assert_eq!(free(&last), [3, 1, 3], "and begin anew");
+}
+
+/// Two slots of a model and 10 queries a run.
+fn slots() -> Ledger {
+    let rows = vec![
+        Row::at_most(Meter::One, Scope::model(0), 2.0),
+        Row::at_most(Meter::One, Scope::all(), 10.0),
+    ];
+    let budgets = Budgets::new(rows, 2, 1).unwrap().concurrent(0, Hold::default()).unwrap();
+    Ledger::open(budgets).unwrap()
+}
+
+/// A slot comes back when its answer has arrived, and when it is released; a query of the run
+/// does not when it has been answered.
+#[test]
+fn a_slot_comes_back_with_the_answer() {
+    let ledger = slots();
+    let one = |ledger: &Ledger| ledger.reserve(0, 0, Amounts::default());
+    let (first, second) = (one(&ledger).unwrap(), one(&ledger).unwrap());
+    assert!(one(&ledger).is_none(), "both slots are taken");
+    assert!(ledger.reserve(0, 1, Amounts::default()).is_some(), "the other model has no such row");
+    first.settle(Amounts::default());
+    ledger.expect(0, 0, Amounts::default());
+    let (mut left, mut estimated) = (Vec::new(), Vec::new());
+    ledger.remaining_into(&mut left, &mut estimated);
+    assert_eq!((left, estimated), (vec![1.0, 8.0], vec![1.0, 9.0]));
+    second.release();
+    let accounts = ledger.accounts();
+    assert_eq!((accounts[0].spent, accounts[0].reserved, accounts[0].estimated), (0, 0, 0));
+    assert_eq!((accounts[1].spent, accounts[1].reserved, accounts[1].estimated), (1, 0, 1));
+}
+
+/// A concurrent row stays one when the pool changes, and what is held comes back to it.
+#[test]
+fn slots_outlive_a_change_of_the_pool() {
+    let models = |names: &[&str]| crate::Models::new(names).unwrap();
+    let turnover = crate::Turnover::new(&models(&["b", "c"]), &models(&["a", "b", "c"]));
+    let before = slots();
+    let held = before.reserve(0, 0, Amounts::default()).unwrap();
+    let (budgets, kept) = before.budgets().after(&turnover, Vec::new(), 0.0).unwrap();
+    assert_eq!(budgets.holds(), [Some(Hold::default()), None]);
+    let after = before.with_budgets(budgets, &kept).unwrap();
+    let last = after.reserve(0, 1, Amounts::default()).unwrap();
+    assert!(after.reserve(0, 1, Amounts::default()).is_none());
+    held.settle(Amounts::default());
+    last.settle(Amounts::default());
+    assert_eq!((after.accounts()[0].free(), after.accounts()[1].free()), (2, 8));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Four threads take slots and give them back, by settling or releasing: no more are ever
+    /// held than there are, none is spent, and in the end all are free. Beside them the money
+    /// of the pool is spent as ever.
+    #[test]
+    fn no_more_are_in_flight_than_there_are_slots(
+        plans in prop::collection::vec(prop::collection::vec(op(), 0..40), 4),
+        slots in 1..4_u32,
+    ) {
+        let rows = vec![
+            Row::at_most(Meter::One, Scope::model(0), f64::from(slots)),
+            Row::at_most(Meter::One, Scope::all(), 3.0),
+            Row::at_most(Meter::Cost, Scope::all(), 0.5),
+        ];
+        let budgets = Budgets::new(rows, 2, 1).unwrap();
+        let hold = Hold { seconds: Some(1.0) };
+        let budgets = budgets.concurrent(0, hold).unwrap().concurrent(1, hold).unwrap();
+        let ledger = Ledger::open(budgets).unwrap();
+        let start = Barrier::new(plans.len());
+        let ok = thread::scope(|scope| {
+            let threads: Vec<_> = plans
+                .iter()
+                .map(|ops| scope.spawn(|| { start.wait(); work(&ledger, ops) }))
+                .collect();
+            threads.into_iter().all(|thread| thread.join().unwrap())
+        });
+        prop_assert!(ok, "{:?}", ledger.accounts());
+        let accounts = ledger.accounts();
+        for account in &accounts[..2] {
+            prop_assert_eq!((account.spent, account.reserved, account.overrun), (0, 0, 0));
+        }
+        prop_assert_eq!(accounts[2].reserved, 0);
+    }
 }
 
 /// Threads reserve, settle and release by whatever handle is in force while rows come and go:

@@ -133,8 +133,10 @@ impl Doubling {
         let n = self.sample.len();
         let (l, all) = (n as f64, self.horizon as f64);
         let margin = (self.source.eps * (all / l).sqrt()).min(MOST_MARGIN);
+        // Places that come back bind no sample: how long they are held is not looked at here.
+        let rows = self.budgets.rows().iter().zip(self.budgets.holds());
         let capacities =
-            self.budgets.rows().iter().map(|row| row.capacity * (1.0 - margin) * l / all);
+            rows.map(|(row, hold)| hold.map_or(row.capacity * (1.0 - margin) * l / all, |_| l));
         let rows = self.budgets.rows_with(capacities);
         let cost: Vec<f64> = self.sample.cost(n).collect();
         let cost = sample::corrected(&cost, ratios);

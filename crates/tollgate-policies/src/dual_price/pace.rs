@@ -16,8 +16,25 @@
 //! before the window closes, and no more than the rest of the run. Where a window's leftovers
 //! are carried over the coming windows' money is added, and the rate is that of the whole.
 //! Pricing every budget by its rate is exact where later windows are like this one.
+//!
+//! A concurrent row of `b_r` is never used up: it bounds what is in flight. If an answer holds
+//! its place for `S` seconds and `l` queries arrive a second, a share `x` of the traffic keeps
+//! `l S x` places taken (Little, 1961), so that its rate is
+//!
+//! ```text
+//! b_r / (l S)                                                                        (2)
+//! ```
+//!
+//! places over the arrivals in the time that one is held. Where `S` is unknown, and before
+//! [`KNOWN`] arrivals have shown what `l` is, the rate is 1: all traffic, which binds nothing.
+//!
+//! # References
+//! Little (1961), A proof for the queuing formula L = lambda W, doi:10.1287/opre.9.3.383.
 
-use tollgate_core::{Horizon, Progress, Refill, Row};
+use tollgate_core::{Hold, Horizon, Progress, Refill, Row};
+
+/// Arrivals that have come before their rate is taken for known.
+const KNOWN: u64 = 32;
 
 /// The rows of a price problem over `weight` queries: equation (1).
 pub(super) fn rows(horizon: Horizon, progress: &Progress<'_>, weight: f64) -> Vec<Row> {
@@ -40,6 +57,9 @@ pub(super) fn window(progress: &Progress<'_>) -> Option<(u64, f64)> {
 pub(super) fn rate(horizon: Horizon, progress: &Progress<'_>, row: usize) -> f64 {
     let (arrival, view) = (progress.arrival, progress.budgets);
     let rest = horizon.rest(arrival.index, arrival.time);
+    if let Some(hold) = view.budgets.holds()[row] {
+        return in_flight(arrival.index, arrival.time, view.budgets.rows()[row].capacity, hold);
+    }
     let left = view.remaining[row];
     let Some(refill) = view.budgets.refills()[row] else { return left / rest };
     let window = expected_until_close(arrival.index, arrival.time, refill).min(rest);
@@ -48,6 +68,15 @@ pub(super) fn rate(horizon: Horizon, progress: &Progress<'_>, row: usize) -> f64
     }
     let coming = (rest - window) / window_arrivals(arrival.index, arrival.time, refill);
     (left + coming * view.budgets.rows()[row].capacity) / rest
+}
+
+/// The share of an arrival that a concurrent row of `places` has room for, at most 1: (2).
+fn in_flight(seen: u64, now: f64, places: f64, hold: Hold) -> f64 {
+    let Some(seconds) = hold.seconds else { return 1.0 };
+    if seen < KNOWN || now <= 0.0 {
+        return 1.0;
+    }
+    (places / (seen as f64 / now * seconds)).min(1.0)
 }
 
 /// Arrivals before the window closes, this one included.
@@ -102,6 +131,28 @@ mod tests {
         close(rate_of(Some(day), 29, 15.0, 3.0, 1_000), 0.3);
         // Only four more will come at all.
         close(rate_of(Some(day), 29, 15.0, 3.0, 33), 0.75);
+    }
+
+    /// 80 arrivals in 10 s, each held for half a second: 4 arrivals a hold, so a place for half
+    /// of them in 2 places, and for all in 5. What is free at the moment does not count.
+    #[test]
+    fn places_are_for_the_traffic_of_one_hold() {
+        let rate_of = |places: f64, seconds, index, left| {
+            let row = Row::at_most(Meter::One, Scope::all(), places);
+            let budgets = Budgets::new(vec![row], 2, 1).unwrap();
+            let mut of = Left::of(budgets.concurrent(0, Hold { seconds }).unwrap());
+            of.remaining = vec![left];
+            let arrival =
+                tollgate_core::Arrival { time: 10.0, ..arrival(index, &[0.5; 2], &[1.0; 2]) };
+            let view = of.view();
+            let progress = Progress { arrival: &arrival, budgets: &view, cost_ratios: &[1.0; 2] };
+            rate(Horizon::Arrivals(1_000), &progress, 0)
+        };
+        close(rate_of(2.0, Some(0.5), 80, 2.0), 0.5);
+        close(rate_of(2.0, Some(0.5), 80, 0.0), 0.5);
+        close(rate_of(5.0, Some(0.5), 80, 5.0), 1.0);
+        close(rate_of(2.0, None, 80, 2.0), 1.0);
+        close(rate_of(2.0, Some(0.5), KNOWN - 1, 2.0), 1.0);
     }
 
     /// As above, 70 to come: 10 in this window and three windows of 20 more with 6 USD each.

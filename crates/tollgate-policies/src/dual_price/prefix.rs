@@ -105,7 +105,10 @@ pub struct PrefixPrices {
 
 impl PrefixPrices {
     fn problem(&self, sample: &Sample, budgets: &Budgets) -> Result<Problem, PolicyError> {
-        let capacities = budgets.rows().iter().map(|row| self.eps * row.capacity);
+        // Places that come back bind no sample: how long they are held is not looked at here.
+        let all = sample.groups.len() as f64;
+        let rows = budgets.rows().iter().zip(budgets.holds());
+        let capacities = rows.map(|(row, hold)| hold.map_or(self.eps * row.capacity, |_| all));
         let rows = budgets.rows_with(capacities);
         let (choice, rows): (_, Vec<Row>) = match self.objective {
             PrefixObjective::Theory => (Choice::AtMostOne, rows),

@@ -333,16 +333,15 @@ fn budgets(
     Ok((after, kept))
 }
 
-/// The budgets with what is left of them in place of what there was; those by the window as
-/// they are.
+/// The budgets with what is left of them in place of what there was; those by the window, and
+/// those of what is in flight, as they are.
 fn left(ledger: &Ledger) -> Budgets {
     let (mut remaining, mut estimated) = (Vec::new(), Vec::new());
     ledger.remaining_into(&mut remaining, &mut estimated);
     let budgets = ledger.budgets();
-    let rows = budgets.rows().iter().zip(budgets.refills()).zip(remaining);
-    budgets.with_capacities(rows.map(|((row, refill), left)| match refill {
-        Some(_) => row.capacity,
-        None => left,
+    let rows = budgets.rows().iter().zip(budgets.refills()).zip(budgets.holds()).zip(remaining);
+    budgets.with_capacities(rows.map(|(((row, refill), hold), left)| {
+        if refill.is_some() || hold.is_some() { row.capacity } else { left }
     }))
 }
 
