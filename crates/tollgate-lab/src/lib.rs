@@ -14,6 +14,7 @@ mod order;
 mod replay;
 pub mod report;
 mod scenario;
+pub mod simulator;
 mod stats;
 mod stream;
 pub mod theory;

@@ -232,7 +232,7 @@ fn row<'a>(
     corrected.map_or_else(|| estimates.row(index), |corrected| corrected.row(index - from))
 }
 
-fn copy(from: &Estimates<'_>, to: &mut EstimatesMut<'_>) {
+pub(crate) fn copy(from: &Estimates<'_>, to: &mut EstimatesMut<'_>) {
     to.quality.copy_from_slice(from.quality);
     to.quality_se.copy_from_slice(from.quality_se);
     to.cost.copy_from_slice(from.cost);
@@ -252,7 +252,7 @@ fn arrival<'a>(stream: &Stream, estimates: Estimates<'a>, index: usize) -> Arriv
 }
 
 /// Solves inline, so that a replay is deterministic, and takes the time.
-fn reprice(
+pub(crate) fn reprice(
     update: PriceUpdate,
     pricer: &mut dyn Pricer,
     prices: &mut Prices,
