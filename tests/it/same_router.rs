@@ -6,9 +6,9 @@ use tollgate::core::{Fit, History, Outcome, Policy};
 use tollgate::data::Table;
 use tollgate::estimators::{Auto, Eagle, KnnConfig, TrainedConfig};
 use tollgate::policies::{
-    BatchSplitConfig, DescentConfig, DualPrice, ExpThresholdConfig, ExploringConfig, FixedConfig,
-    FloorConfig, GeometricConfig, Greedy, GreedyBy, Outlook, PrefixPricesConfig, Random,
-    ResolveConfig, RoundRobin, Schedule, ThresholdConfig,
+    Balance, BatchSplitConfig, DescentConfig, DualPrice, ExpThresholdConfig, ExploringConfig,
+    FixedConfig, FloorConfig, GeometricConfig, Greedy, GreedyBy, Outlook, PrefixPricesConfig,
+    Random, ResolveConfig, RoundRobin, Schedule, ShortestWait, ThresholdConfig,
 };
 use tollgate::registry::{self, POLICIES};
 use tollgate::{Budget, Missing, Request, Router, RouterBuilder, Set, presets};
@@ -36,6 +36,8 @@ fn from_its_parts(name: &str) -> Half {
     match name {
         "random" => by_knn().policy(Random),
         "round-robin" => by_knn().policy(RoundRobin),
+        "balance" => by_knn().policy(Balance),
+        "shortest-wait" => by_knn().policy(ShortestWait),
         "fixed" => by_knn().policy(FixedConfig::default().build()),
         "greedy-perf" | "knn-perf" => by_knn().policy(Greedy::new(GreedyBy::Quality)),
         "greedy-cost" | "knn-cost" => by_knn().policy(Greedy::new(GreedyBy::Budget)),

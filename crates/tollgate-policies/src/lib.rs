@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | [`Random`] | any model, uniformly | baseline |
 //! | [`RoundRobin`] | each model in its turn | baseline |
+//! | [`Balance`] | the model with the most room | baseline, ECCOS |
+//! | [`ShortestWait`] | the model whose answer is expected soonest | S3, as a baseline |
 //! | [`Fixed`] | one model for everything: a given one, or the best | baseline |
 //! | [`Greedy`] | the best estimate, the best for the money, or the largest estimated remainder | baseline |
 //! | [`Threshold`] | the cheapest that is good enough; how good is learned from history | RouteLLM, ECCOS |
@@ -19,6 +21,7 @@
 //!
 //! [`BudgetSplit`] divides a total budget among models.
 
+mod balance;
 mod batch;
 mod dual_price;
 mod exp_threshold;
@@ -31,11 +34,13 @@ mod random;
 mod round_robin;
 mod scripted;
 mod setup;
+mod shortest_wait;
 mod splits;
 #[cfg(test)]
 mod testing;
 mod threshold;
 
+pub use balance::Balance;
 pub use batch::{BatchSplit, BatchSplitConfig};
 pub use dual_price::{
     Descent, DescentConfig, DualPrice, FloorPrices, Geometric, GeometricConfig, Guard, Mirror,
@@ -52,5 +57,6 @@ pub use greedy::{Greedy, GreedyBy};
 pub use random::Random;
 pub use round_robin::RoundRobin;
 pub use scripted::Scripted;
+pub use shortest_wait::ShortestWait;
 pub use splits::{BudgetSplit, SplitNameError};
 pub use threshold::{Threshold, ThresholdConfig};

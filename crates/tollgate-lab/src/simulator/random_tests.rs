@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use tollgate::core::{Models, Purpose, Scope, Seed, StreamRng};
-use tollgate::policies::{Greedy, GreedyBy, Outlook, Random, ResolveConfig, RoundRobin};
+use tollgate::policies::{
+    Balance, Greedy, GreedyBy, Outlook, Random, ResolveConfig, RoundRobin, ShortestWait,
+};
 use tollgate::presets;
 
 use super::oracle_tests::obeys_little;
 use super::*;
 
 /// Who is compared: every way of looking at load.
-const POLICIES: usize = 6;
+const POLICIES: usize = 8;
 
 fn policy(number: usize, per_second: f64) -> Arc<dyn Policy> {
     let resolve = |outlook| {
@@ -24,7 +26,9 @@ fn policy(number: usize, per_second: f64) -> Arc<dyn Policy> {
         1 => Arc::new(Greedy::new(GreedyBy::Quality)),
         2 => Arc::new(Greedy::new(GreedyBy::Density).within_budget()),
         3 => Arc::new(RoundRobin),
-        4 => resolve(Outlook::Arrivals),
+        4 => Arc::new(Balance),
+        5 => Arc::new(ShortestWait),
+        6 => resolve(Outlook::Arrivals),
         _ => resolve(Outlook::Rest),
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tollgate_core::{Policy, Solver};
 use tollgate_policies::{
-    BatchSplitConfig, DescentConfig, ExpThresholdConfig, ExploringConfig, FixedConfig, FloorConfig,
-    Greedy, GreedyBy, Outlook, PrefixPricesConfig, Random, ResolveConfig, RoundRobin, Schedule,
-    ThresholdConfig,
+    Balance, BatchSplitConfig, DescentConfig, ExpThresholdConfig, ExploringConfig, FixedConfig,
+    FloorConfig, Greedy, GreedyBy, Outlook, PrefixPricesConfig, Random, ResolveConfig, RoundRobin,
+    Schedule, ShortestWait, ThresholdConfig,
 };
 
 use super::{NoParams, POLICY, refuse};
@@ -68,6 +68,20 @@ pub const POLICIES: &[Preset] = &[
         estimator: EstimatorSlot::Default(KNN_5),
         uses_solver: false,
         make: |spec, _| no_params(spec).map(|()| Arc::new(RoundRobin) as Arc<dyn Policy>),
+    },
+    Preset {
+        name: "balance",
+        summary: "the largest free share of its slots, or of its budget",
+        estimator: EstimatorSlot::Default(KNN_5),
+        uses_solver: false,
+        make: |spec, _| no_params(spec).map(|()| Arc::new(Balance) as Arc<dyn Policy>),
+    },
+    Preset {
+        name: "shortest-wait",
+        summary: "the soonest expected answer, or the cheapest where nobody measures",
+        estimator: EstimatorSlot::Default(KNN_5),
+        uses_solver: false,
+        make: |spec, _| no_params(spec).map(|()| Arc::new(ShortestWait) as Arc<dyn Policy>),
     },
     Preset {
         name: "fixed",

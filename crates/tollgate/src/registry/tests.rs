@@ -27,6 +27,8 @@ fn every_preset_composes_by_name() {
     insta::assert_snapshot!(table, @"
     random | random | - | -
     round-robin | round-robin | knn(k=5) | -
+    balance | balance | knn(k=5) | -
+    shortest-wait | shortest-wait | knn(k=5) | -
     fixed | fixed | knn(k=5) | -
     greedy-perf | greedy-perf | knn(k=5) | -
     greedy-cost | greedy-cost | knn(k=5) | -
@@ -120,7 +122,7 @@ fn parameters_reach_the_parts() {
 
 #[test]
 fn unknown_names_list_the_known() {
-    insta::assert_snapshot!(refused("prot", None, None), @"no policy is called `prot`; there are random, round-robin, fixed, greedy-perf, greedy-cost, greedy-density, knn-perf, knn-cost, trained-perf, trained-cost, eagle, threshold, exp-threshold, batch-split, batch-paced, port-reference, port, geometric, descent, hybrid, resolve, history, history-resolve, window-resolve, explore, floor, floor-batch, tollgate");
+    insta::assert_snapshot!(refused("prot", None, None), @"no policy is called `prot`; there are random, round-robin, balance, shortest-wait, fixed, greedy-perf, greedy-cost, greedy-density, knn-perf, knn-cost, trained-perf, trained-cost, eagle, threshold, exp-threshold, batch-split, batch-paced, port-reference, port, geometric, descent, hybrid, resolve, history, history-resolve, window-resolve, explore, floor, floor-batch, tollgate");
     insta::assert_snapshot!(refused("port", Some("nearest"), None), @"no estimator is called `nearest`; there are knn, ridge, kernel-ridge, trained, eagle, clusters, learned-map, factors, refit, blend, auto");
     insta::assert_snapshot!(refused("port", None, Some("simplicissimus")), @"no solver is called `simplicissimus`; there are auto, simplex, cutting-plane, subgradient, primal-dual, smoothed-lbfgs, lagrangian, lagrangian-published");
 }
