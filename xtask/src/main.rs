@@ -11,6 +11,7 @@ mod fixtures;
 mod grid;
 mod omnirouter;
 mod shell;
+mod simulate;
 mod theory;
 mod tidy;
 mod uniroute;
@@ -50,6 +51,8 @@ enum Command {
     Bench(bench::BenchOptions),
     /// Measures competitive ratios, attacks and traps, and holds them against the theory.
     Theory(theory::TheoryOptions),
+    /// Lets streams run through policies in simulated time, by arrival process.
+    Simulate(simulate::SimulateOptions),
     /// Builds the book.
     Book,
     /// Checks what no compiler checks: which crate may see which, and file sizes.
@@ -69,6 +72,7 @@ fn main() -> Result<()> {
         Command::Fixtures => fixtures::run(),
         Command::Bench(options) => bench::run(&options),
         Command::Theory(options) => theory::run(&options),
+        Command::Simulate(options) => simulate::run(&options),
         Command::Book => book::run(),
         Command::Tidy => tidy::run(),
         Command::Ci(options) => ci::run(&options),

@@ -2,6 +2,7 @@
 //! quality, on the streams that the bars are for or on any other.
 
 mod figures;
+pub(crate) mod frontier;
 
 use std::fmt::Write as _;
 use std::path::Path;
