@@ -4,7 +4,8 @@ use tollgate::core::{
     Arrival, BudgetView, Feedback, Horizon, Models, PolicyError, PriceUpdate, Pricer, Progress,
     Ranking, RunSetup, Seed, Solution,
 };
-use tollgate::policies::{Greedy, GreedyBy};
+use tollgate::policies::{Greedy, GreedyBy, ResolveConfig};
+use tollgate::presets;
 
 use super::*;
 
@@ -296,4 +297,88 @@ fn lengths_follow_costs() {
     assert_eq!(lengths.usual(), Some(&[50.0, 7.5][..]));
     let nothing = Lengths::from_costs(stream, estimates, None, &[100.0, 10.0]).unwrap();
     assert_eq!(nothing.usual(), None);
+}
+
+/// Two models of one slot; the second is a little better, and slow. Queries come every second
+/// and take 1 s on the first model, 3 s on the second.
+fn fast_and_slow() -> (Case<2>, Service) {
+    let times: Vec<f64> = (0..60).map(f64::from).collect();
+    let case = Case::new(&times, [0.5, 0.625], [0.01; 2], 9.0);
+    (case, one_and_three_seconds(Overflow::Queue { limit: 20 }))
+}
+
+/// Whatever the length: an answer is its first token.
+fn one_and_three_seconds(overflow: Overflow) -> Service {
+    let fast = Speed { first_token: 1.0, tokens_per_second: f64::MAX };
+    let slow = Speed { first_token: 3.0, tokens_per_second: f64::MAX };
+    let config = ServiceConfig { speeds: vec![fast, slow], slots: vec![1, 1], overflow };
+    config.build().unwrap()
+}
+
+/// The default policy at a price on time, on a history like the stream.
+fn priced(per_second: f64) -> Result<Arc<dyn Policy>, LabError> {
+    let config = ResolveConfig { per_second, every: 5, ..ResolveConfig::default() };
+    Ok(Arc::new(presets::tollgate_with(config, presets::default_solver())?))
+}
+
+/// Without a price on time the slow model is taken whenever it has room, and its queue is as
+/// long as it may be: an answer there takes up to 60 s, and the places are worth the quality
+/// that they bring. At a sixteenth a second an eighth of quality is worth two seconds, so that
+/// none of its queries ever waits.
+#[test]
+fn the_frontier_trades_quality_for_time() {
+    let (case, service) = fast_and_slow();
+    let Case { stream, estimates, lengths } = &case;
+    let of = Simulation {
+        stream,
+        service: &service,
+        lengths,
+        estimates,
+        history: Some(estimates),
+        must_serve: true,
+    };
+    let points = frontier(&of, &[0.0, 0.0625, 1.0], priced).unwrap();
+    let column = |of: fn(&FrontierPoint) -> f64| points.iter().map(of).collect::<Vec<_>>();
+    let (p99, quality) = (column(|point| point.p99), column(|point| point.quality));
+    assert!(p99[0] > 20.0 && p99[1] < 5.0 && p99[2] < 3.0, "{p99:?}");
+    assert!(quality[0] > quality[1] && quality[1] > quality[2], "{quality:?}");
+    assert!(
+        (quality[2] - 0.5).abs() < 1e-9,
+        "an eighth of quality is worth no second: {quality:?}"
+    );
+    // Where no one pays for time, it makes no difference that it is measured.
+    assert_eq!(points[0].metrics, of.run(priced(0.0).unwrap().as_ref()).unwrap().metrics);
+    assert!(points.iter().all(|point| point.metrics.answered == 60), "must be served");
+    let refused = frontier(&of, &[-1.0], priced).unwrap_err();
+    insta::assert_snapshot!(refused, @"`per_second` must be finite and >= 0, got -1");
+}
+
+/// The slow model has a slot for one query in three, and is worth 0.05 more on every other one
+/// and 0.5 more on the rest. Unpriced, it answers whoever comes when it is free: both kinds, in
+/// turn, a gain of 0.275 every three seconds. Where it is known how long a slot is held the slot
+/// has a price: 0.5, at which two in three of those that gain may have it, and no other. The
+/// next of them after three seconds comes at the fourth, the one after that at the sixth: with
+/// two chances in three each, five seconds on average, a gain of 0.5.
+#[test]
+fn prices_on_places_keep_them_for_who_gains() {
+    const N: usize = 240;
+    let times: Vec<f64> = (0..N).map(|index| index as f64).collect();
+    let mut case = Case::new(&times, [0.0; 2], [0.01; 2], 9.0);
+    let quality: Arc<[f64]> = [0.25, 0.30, 0.25, 0.75].repeat(N / 2).into();
+    let (models, budgets) = (case.stream.models().clone(), Budgets::pooled(9.0, 2).unwrap());
+    let cost = Arc::clone(case.stream.true_cost());
+    let stream = Stream::new(models, Arc::clone(&quality), cost, budgets, Seed(1)).unwrap();
+    case.stream = stream.with_times(times.into()).unwrap();
+    case.estimates.fill(|out| out.quality.copy_from_slice(&quality));
+    let service = one_and_three_seconds(Overflow::Reject);
+    let run = |case: &Case<2>| case.run(&service, priced(0.0).unwrap().as_ref()).metrics;
+    let unpriced = run(&case);
+    case.lengths = case.lengths.with_usual([20.0; 2].into()).unwrap();
+    let priced = run(&case);
+    let expected = [0.25 + 0.275 / 3.0, 0.25 + 0.5 / 5.0];
+    assert!((unpriced.success_rate() - expected[0]).abs() < 0.002, "{}", unpriced.success_rate());
+    // Of 48 times the mean over two chances in three: 0.004 is a standard error.
+    assert!((priced.success_rate() - expected[1]).abs() < 0.008, "{}", priced.success_rate());
+    assert!(priced.success_rate() > unpriced.success_rate());
+    assert_eq!((unpriced.answered, priced.answered), (240, 240));
 }

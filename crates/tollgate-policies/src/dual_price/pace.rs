@@ -26,7 +26,9 @@
 //! ```
 //!
 //! places over the arrivals in the time that one is held. Where `S` is unknown, and before
-//! [`KNOWN`] arrivals have shown what `l` is, the rate is 1: all traffic, which binds nothing.
+//! `KNOWN` arrivals have shown what `l` is, the rate is 1: all traffic, which binds nothing. (2)
+//! is a mean: a query that comes while all places happen to be taken goes elsewhere, so that
+//! where nobody waits somewhat less than all places are used.
 //!
 //! # References
 //! Little (1961), A proof for the queuing formula L = lambda W, doi:10.1287/opre.9.3.383.
