@@ -46,6 +46,9 @@ pub(crate) struct SimulateOptions {
     /// How many queries may wait for each model; 0 turns away what finds no slot.
     #[arg(long, default_value_t = 8, value_name = "N")]
     queue: u32,
+    /// Tell nobody how long a place is held, so that places have no price.
+    #[arg(long)]
+    unpriced: bool,
     /// The estimator of all policies.
     #[arg(long, default_value = "auto", value_name = "SPEC")]
     estimator: String,
@@ -174,6 +177,11 @@ impl Setting {
             bail!("--load must be finite and > 0, got {}", options.load);
         }
         let rate = options.load * capacity;
+        let lengths = if options.unpriced {
+            Lengths::from_costs(stream, &estimates, None, &rates)?
+        } else {
+            lengths
+        };
         Ok(Self { scenario, estimates, history, lengths, service, rate })
     }
 
