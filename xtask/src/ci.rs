@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::{bench, book, grid, shell, theory, tidy, uniroute, variants};
+use crate::{bench, book, grid, omnirouter, shell, theory, tidy, uniroute, variants};
 
 /// Where the real streams are.
 #[derive(Args, Debug)]
@@ -74,6 +74,7 @@ fn real_streams(data: &Path) -> Result<()> {
     shell::run("cargo", &tests, &[("TOLLGATE_DATA", folder)])?;
     variants::run(&variants::VariantsOptions::all(data))?;
     grid::run(&grid::GridOptions::quick(data))?;
-    let out = crate::root().join("target/ablate/uniroute");
-    uniroute::run(&uniroute::UnirouteOptions::quick(), Some(data), &out, None)
+    let out = crate::root().join("target/ablate");
+    uniroute::run(&uniroute::UnirouteOptions::quick(), Some(data), &out.join("uniroute"), None)?;
+    omnirouter::quick(data, &out.join("omnirouter"))
 }

@@ -101,6 +101,13 @@ pub(crate) fn run(
     verdict(&checks)
 }
 
+/// Two dozen windows of each stream of the bars, as the full tier runs them.
+pub(crate) fn quick(data: &Path, out: &Path) -> Result<()> {
+    let streams = Vec::new();
+    let common = Common { streams, trials: None, first_seed: 1000, quick: true, page: false };
+    run(&OmnirouterOptions::default(), &common, Some(data), out, None)
+}
+
 impl OmnirouterOptions {
     /// Every predictor under every capacity.
     fn protocols(&self, common: &Common, real: bool) -> Result<Vec<Protocol>> {

@@ -87,6 +87,9 @@ pub struct FloorConfig {
     pub every: u64,
     /// The relative gap of each solve, `>= 0`. Default 1e-6.
     pub gap: f64,
+    /// What a second of expected latency costs, in USD, `>= 0`, in a stream where somebody
+    /// measures latency. Default 0.
+    pub per_second: f64,
 }
 
 impl Default for FloorConfig {
@@ -99,6 +102,7 @@ impl Default for FloorConfig {
             window: 0,
             every: 25,
             gap: 1e-6,
+            per_second: 0.0,
         }
     }
 }
@@ -112,7 +116,7 @@ impl FloorConfig {
     /// # Errors
     /// [`ParamError`] names the first knob out of range, or the second one that is given.
     pub fn build(self) -> Result<Floor, ParamError> {
-        let Self { floor, reach, confidence, every, gap, .. } = self;
+        let Self { floor, reach, confidence, every, gap, per_second, .. } = self;
         for (field, got) in [("floor", floor), ("reach", reach)] {
             if let Some(got) = got.filter(|got| !(0.0..=1.0).contains(got)) {
                 return Err(ParamError { field, rule: "in [0, 1]", got });
@@ -129,8 +133,10 @@ impl FloorConfig {
         if every == 0 {
             return Err(ParamError { field: "every", rule: ">= 1", got: 0.0 });
         }
-        if !(gap >= 0.0 && gap.is_finite()) {
-            return Err(ParamError { field: "gap", rule: "finite and >= 0", got: gap });
+        for (field, got) in [("gap", gap), ("per_second", per_second)] {
+            if !(got >= 0.0 && got.is_finite()) {
+                return Err(ParamError { field, rule: "finite and >= 0", got });
+            }
         }
         Ok(Floor { config: self })
     }

@@ -9,8 +9,9 @@ use crate::theory::checks::Check;
 const SOURCE: &str = "measured";
 
 /// The share of the windows in which a floor is to be met, and the least that the lower end of
-/// its confidence may be.
+/// its confidence may be, where there are enough windows for it to say anything.
 const MET: (f64, f64) = (0.9, 0.85);
+const ENOUGH: usize = 100;
 /// What a floor may cost over the hindsight rule.
 const OVER: f64 = 1.15;
 /// What is to be saved on the rule that decides query by query at the middle floors.
@@ -51,7 +52,7 @@ fn compliance(comparison: &Comparison, line: &Line) -> Check {
             100.0 * met.low,
             100.0 * line.possible().share
         ),
-        met: met.share >= MET.0 && met.low >= MET.1,
+        met: met.share >= MET.0 && (met.low >= MET.1 || line.outcomes.len() < ENOUGH),
     }
 }
 
@@ -79,7 +80,7 @@ fn saving(comparison: &Comparison, versus: &Versus) -> Option<Check> {
         () if is(Rival::PerQuery) && among(&MIDDLE) => SAVED,
         () if is(Rival::PerQuery) && among(&HIGH) => 0.0,
         () if is(Rival::Mixture) && among(&MIXED) => 0.0,
-        () if is(Rival::Random) => 0.0,
+        () if is(Rival::Random) || is(Rival::Balanced) => 0.0,
         () if is(Rival::StrongAndWeak) && among(&MIXED) => 0.0,
         () => return None,
     };

@@ -190,11 +190,12 @@ pub fn compare(
     })
 }
 
-/// Every rival with a knob at every floor, then the one without.
+/// Every rival with a knob at every floor, then those without.
 fn duels(protocol: &Protocol) -> Vec<(Option<f64>, Rival)> {
-    let knobs = || Rival::ALL.into_iter().filter(|&rival| rival != Rival::Random);
+    let knobs = || Rival::ALL.into_iter().filter(|rival| rival.has_knob());
     let at = |&reach: &f64| knobs().map(move |rival| (Some(reach), rival));
-    protocol.reaches.iter().flat_map(at).chain([(None, Rival::Random)]).collect()
+    let without = Rival::ALL.into_iter().filter(|rival| !rival.has_knob());
+    protocol.reaches.iter().flat_map(at).chain(without.map(|rival| (None, rival))).collect()
 }
 
 fn cut(

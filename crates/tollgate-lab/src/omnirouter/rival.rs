@@ -16,11 +16,19 @@ pub enum Rival {
     StrongAndWeak,
     /// Any model, uniformly; it has no knob.
     Random,
+    /// Each model an equal share, in turn: what balancing loads comes to. It has no knob.
+    Balanced,
 }
 
 impl Rival {
     /// Those of the tables.
-    pub const ALL: [Self; 4] = [Self::PerQuery, Self::Mixture, Self::StrongAndWeak, Self::Random];
+    pub const ALL: [Self; 5] =
+        [Self::PerQuery, Self::Mixture, Self::StrongAndWeak, Self::Random, Self::Balanced];
+
+    /// Whether it can be made to meet a floor.
+    pub fn has_knob(self) -> bool {
+        !matches!(self, Self::Random | Self::Balanced)
+    }
 
     /// Its name in tables.
     pub fn label(self) -> &'static str {
@@ -29,6 +37,7 @@ impl Rival {
             Self::Mixture => "mixture of two models",
             Self::StrongAndWeak => "strong and weak, threshold in hindsight",
             Self::Random => "random",
+            Self::Balanced => "balanced",
         }
     }
 
@@ -39,6 +48,10 @@ impl Rival {
             Self::Mixture => single_models(window),
             Self::StrongAndWeak => strong_and_weak(window),
             Self::Random => vec![mean(&single_models(window))],
+            Self::Balanced => {
+                let n_models = window.expected().n_models();
+                vec![realized(window, (0..window.n()).map(|query| (query, query % n_models)))]
+            }
         })
     }
 }
@@ -56,11 +69,7 @@ fn mean(points: &[CurvePoint]) -> CurvePoint {
 /// What each model alone really comes to.
 fn single_models(window: &Window) -> Vec<CurvePoint> {
     let (n, n_models) = (window.n(), window.expected().n_models());
-    let each = |model| {
-        let all = |query| Some(query).map(|query: usize| (query, model));
-        realized(window, (0..n).filter_map(all))
-    };
-    (0..n_models).map(each).collect()
+    (0..n_models).map(|model| realized(window, (0..n).map(|query| (query, model)))).collect()
 }
 
 /// The mean real cost and score of some options, one for every query.

@@ -31,7 +31,7 @@ fn a_comparison_has_a_line_for_each_floor_and_method() {
     };
     let found = run();
     assert_eq!(found.lines.len(), 2 * 3);
-    assert_eq!(found.versus.len(), 2 * 3 + 1);
+    assert_eq!(found.versus.len(), 2 * 3 + 2);
     for line in &found.lines {
         assert_eq!([line.outcomes.len(), line.floors.len(), line.hindsight.len()], [3; 3]);
         for (outcome, least) in line.outcomes.iter().zip(&line.least) {
@@ -53,7 +53,7 @@ fn a_comparison_has_a_line_for_each_floor_and_method() {
         assert_eq!(a.outcomes, b.outcomes);
     }
     assert_eq!(report::table(&found), report::table(&again));
-    assert_eq!(report::rivals(&found).lines().count(), 2 + 7);
+    assert_eq!(report::rivals(&found).lines().count(), 2 + 8);
 }
 
 #[test]

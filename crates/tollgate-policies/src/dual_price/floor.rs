@@ -27,6 +27,10 @@
 //! is out of reach, the best that can be had is what the prices lead to, and where budgets are
 //! short the guard keeps them.
 //!
+//! *Time.* A second of expected latency may have a price in USD. It is one more meter in the
+//! scores of an arrival, beside what quality is worth and what the answer costs, and where it
+//! sends queries to other models the account of the window takes note.
+//!
 //! # Departures from the paper
 //! OmniRouter solves for each window with its queries known. Neither margin nor feedback are in
 //! the paper.
@@ -112,12 +116,15 @@ impl PriceSource for FloorPrices {
 }
 
 /// The prices of the budgets' rows, with the last row's for a weight of quality in the
-/// objective: (1) without its floor, where a unit of quality is worth the floor's price.
-fn weighed(problem: &Problem, mut prices: Vec<f64>, dual_bound: f64) -> Prices {
+/// objective: (1) without its floor, where a unit of quality is worth the floor's price. What a
+/// second costs is for scores at arrival: how long a query to come will wait nobody knows.
+fn weighed(problem: &Problem, mut prices: Vec<f64>, dual_bound: f64, per_second: f64) -> Prices {
     let (Some(worth), Some((floor, budgets))) = (prices.pop(), problem.rows().split_last()) else {
         return Prices::unset();
     };
-    let objective = [(Meter::Cost, -1.0), (Meter::Quality, worth)];
+    // Not `-0`, which would be another number in explanations.
+    let time = if per_second > 0.0 { -per_second } else { 0.0 };
+    let objective = [(Meter::Cost, -1.0), (Meter::Quality, worth), (Meter::Latency, time)];
     match problem.restated(&objective, problem.choice()).with_rows(budgets.to_vec()) {
         Ok(weighed) => Prices::of(&weighed, prices, dual_bound + worth * floor.capacity),
         // Its rows are those of a problem that was built.
@@ -235,7 +242,8 @@ impl Pricer for Steering {
         let Some(problem) = &self.problem else { return Prices::unset() };
         let shares =
             solution.primal.as_ref().map(|primal| ties::shares(problem, &solution.prices, primal));
-        let prices = weighed(problem, solution.prices, solution.dual_bound);
+        let per_second = self.floor.config().per_second;
+        let prices = weighed(problem, solution.prices, solution.dual_bound, per_second);
         let prices = sample::charged(prices, &self.budgets);
         if let Some(coefficients) = prices.coefficients() {
             self.errors = self.rehearsal.at(coefficients);

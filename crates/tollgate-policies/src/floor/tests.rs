@@ -19,6 +19,7 @@ fn knobs_out_of_range_are_named() {
     insta::assert_snapshot!(refused(FloorConfig { confidence: 1.0, ..plain() }), @"`confidence` must be in [0.5, 1), got 1");
     insta::assert_snapshot!(refused(FloorConfig { every: 0, ..plain() }), @"`every` must be >= 1, got 0");
     insta::assert_snapshot!(refused(FloorConfig { gap: -1.0, ..plain() }), @"`gap` must be finite and >= 0, got -1");
+    insta::assert_snapshot!(refused(FloorConfig { per_second: f64::INFINITY, ..plain() }), @"`per_second` must be finite and >= 0, got inf");
 }
 
 /// Four prompts; model 0 costs 1 and is expected to score .5, model 1 costs 3 and is expected
