@@ -13,7 +13,7 @@ use clap::Args;
 use tollgate::core::Seed;
 use tollgate::data::Table;
 use tollgate_lab::omnirouter::report::{headline, json, rivals, table};
-use tollgate_lab::omnirouter::{Capacity, Method, Protocol, bars, compare};
+use tollgate_lab::omnirouter::{Capacity, Method, Protocol, Top, bars, compare};
 
 use crate::uniroute::{Common, Steps, checked, show, verdict};
 
@@ -30,9 +30,13 @@ pub(crate) struct OmnirouterOptions {
     /// [default: 0.2,0.4,0.6,0.8,0.95].
     #[arg(long = "reach", value_delimiter = ',', value_name = "LIST")]
     reaches: Vec<f64>,
-    /// In what share of the windows a floor is to be met.
+    /// In what share of the windows a floor is to be met [default: 0.9].
     #[arg(long, value_name = "F")]
     confidence: Option<f64>,
+    /// The way of the floors ends at the highest that can be promised with that confidence, not
+    /// at the best on the history, which is met by luck.
+    #[arg(long)]
+    promised: bool,
 }
 
 /// The streams that the bars are for.
@@ -88,7 +92,8 @@ pub(crate) fn run(
     println!("wrote {}", out.display());
     std::fs::write(out.join("checks.json"), serde_json::to_string_pretty(&checks)? + "\n")?;
     if common.page && !checks.is_empty() {
-        write_page("checks", &checked(&checks))?;
+        let name = if options.promised { "checks-promised" } else { "checks" };
+        write_page(name, &checked(&checks))?;
     }
     if common.quick {
         return verdict(&checks);
@@ -128,6 +133,7 @@ impl OmnirouterOptions {
                     capacity: capacity(times)?,
                     reaches: self.reaches(common)?,
                     confidence: self.confidence.unwrap_or(plain.confidence),
+                    top: if self.promised { Top::Promised } else { Top::Best },
                     ..plain
                 });
             }
@@ -177,6 +183,9 @@ fn file_name(stream: &str, protocol: &Protocol) -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
         name.push('-');
         name.extend(protocol.predictor.chars().map(plain));
+    }
+    if protocol.top == Top::Promised {
+        name.push_str("-promised");
     }
     if let Capacity::Equal(times) = protocol.capacity {
         let _ = write!(name, "-{times}");

@@ -107,6 +107,9 @@ impl Default for FloorConfig {
     }
 }
 
+/// The floor's risk is that of one end of an interval.
+const ENDS: f64 = 2.0;
+
 /// The way to the best mean that is asked for where nothing is.
 const REACH: f64 = 0.8;
 
@@ -190,6 +193,16 @@ impl Floor {
             let (least, best) = rehearsal.range();
             least + reach.unwrap_or(REACH) * (best - least)
         })
+    }
+
+    /// The highest floor that can be promised for `queries` more with this confidence, where
+    /// nobody is short of capacity: what the options of highest expectation really score on the
+    /// history, less the margin. A floor above it is a matter of luck, whoever routes by these
+    /// estimates.
+    pub fn promise(&self, rehearsal: &Rehearsal, queries: usize) -> f64 {
+        let best = rehearsal.of_best();
+        let z = self.quantile(ENDS, rehearsal, queries);
+        best.expected + best.bias - z * best.of_mean(queries as f64)
     }
 
     /// How many standard deviations of (2) the target keeps from the floor, where the risk that

@@ -15,6 +15,9 @@ const SIZE: (u32, u32) = (900, 420);
 /// Where the legend begins.
 const LEGEND: i32 = 600;
 
+/// Methods that lie on another one's line.
+const LEFT_OUT: [&str; 3] = ["floor, 10 % of scores told", "floor-batch", "floor-batch, bootstrap"];
+
 /// A name, and points of mean score and mean cost in USD per 1,000 queries, by floor.
 struct Trace {
     label: String,
@@ -66,7 +69,8 @@ fn traces(comparison: &Comparison) -> Vec<Trace> {
         Trace { label: label.to_owned(), points: lines.filter_map(|l| met(l, cost(l))).collect() }
     };
     let room = COLORS.len() - 2;
-    let methods = labels.iter().take(room).map(of);
+    let drawn = labels.iter().filter(|label| !LEFT_OUT.contains(*label));
+    let methods = drawn.take(room).map(of);
     methods
         .chain([
             at_floors("hindsight rule", |line| &line.hindsight),

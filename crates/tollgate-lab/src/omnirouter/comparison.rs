@@ -7,7 +7,7 @@ use tollgate::core::Seed;
 use tollgate::data::Table;
 use tollgate::{presets, registry};
 
-use super::{Method, Outcome, Protocol, Rival, Window};
+use super::{Method, Outcome, Protocol, Rival, Top, Window};
 use crate::{Interval, LabError, Observer, PairedTest, mean_interval, paired_test};
 
 /// What every method came to at every floor, and every rival at equal quality.
@@ -207,6 +207,10 @@ fn cut(
     let recipe = registry::estimator(&protocol.predictor.parse()?)?;
     let solver = presets::default_solver();
     let window = Window::new(table, recipe.as_ref(), protocol.capacity, seed, &*solver)?;
+    let window = match protocol.top {
+        Top::Best => window,
+        Top::Promised => window.promising(protocol.confidence)?,
+    };
     let mut lines = Vec::new();
     for &reach in &protocol.reaches {
         let floor = window.floor(reach);

@@ -41,6 +41,24 @@ pub use window::{Capacity, Outcome, Window};
 
 use tollgate::core::Seed;
 
+/// Where the way from the cheapest ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+pub enum Top {
+    /// At the best mean score on the history.
+    Best,
+    /// At the best less the margin: [`Floor::promise`](tollgate::policies::Floor::promise).
+    Promised,
+}
+
+impl std::fmt::Display for Top {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Best => "the best on the history",
+            Self::Promised => "the highest that can be promised",
+        })
+    }
+}
+
 /// How a comparison is cut.
 #[derive(Clone, Debug)]
 pub struct Protocol {
@@ -50,6 +68,9 @@ pub struct Protocol {
     pub capacity: Capacity,
     /// The floors, as shares of the way from the cheapest to the best.
     pub reaches: Vec<f64>,
+    /// Whether the way ends at the best on the history, or at the highest floor that can be
+    /// promised there with the confidence asked for.
+    pub top: Top,
     /// In what share of the windows a floor is to be met.
     pub confidence: f64,
     /// One window each.
@@ -66,6 +87,7 @@ impl Protocol {
             predictor: predictor.into(),
             capacity: Capacity::Unlimited,
             reaches: Self::REACHES.to_vec(),
+            top: Top::Best,
             confidence: 0.9,
             seeds,
         }

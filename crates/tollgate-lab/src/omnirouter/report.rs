@@ -12,7 +12,7 @@ pub fn headline(comparison: &Comparison) -> String {
     let protocol = &comparison.protocol;
     format!(
         "{}: {} queries a window, {} windows from seed {}, estimates by {}, capacity {}, \
-         confidence {} %",
+         confidence {} %, floors on the way from the cheapest to {}",
         comparison.stream,
         comparison.n,
         protocol.seeds.len(),
@@ -20,6 +20,7 @@ pub fn headline(comparison: &Comparison) -> String {
         protocol.predictor,
         protocol.capacity,
         100.0 * protocol.confidence,
+        protocol.top,
     )
 }
 
@@ -110,6 +111,7 @@ pub fn json(comparisons: &[Comparison]) -> Value {
             "predictor": comparison.protocol.predictor,
             "capacity": comparison.protocol.capacity.to_string(),
             "confidence": comparison.protocol.confidence,
+            "top": comparison.protocol.top,
             "seeds": comparison.protocol.seeds,
             "queries": comparison.n,
             "lines": comparison.lines,

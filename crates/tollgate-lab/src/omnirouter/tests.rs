@@ -73,6 +73,21 @@ fn capacities_are_kept_by_everybody() {
     assert!(turned_away.clone().any(|outcome| outcome.served < 1.0));
 }
 
+/// What can be promised is below the best by the margin of the hindsight of nobody.
+#[test]
+fn a_promise_ends_the_way_earlier() {
+    let solver = tollgate::presets::default_solver();
+    let recipe = tollgate::registry::estimator(&"ridge".parse().unwrap()).unwrap();
+    let window =
+        Window::new(&small(), recipe.as_ref(), Capacity::Unlimited, Seed(3), &*solver).unwrap();
+    let (least, best) = (window.floor(0.0), window.floor(1.0));
+    let errors = window.rehearsal().of_best();
+    let margin = 1.644_853_6 * errors.of_mean(window.n() as f64);
+    let window = window.promising(0.9).unwrap();
+    assert!((window.floor(0.0) - least).abs() < 1e-12);
+    assert!((window.floor(1.0) - (best - margin)).abs() < 1e-6);
+}
+
 /// The rule of the public code is a point of the curve that its threshold walks.
 #[test]
 fn the_threshold_walks_the_public_rule() {

@@ -105,6 +105,19 @@ impl Window {
         self.stream.len()
     }
 
+    /// The same window with the way from the cheapest ending at the highest floor that can be
+    /// promised with this confidence.
+    ///
+    /// # Errors
+    /// [`LabError::Param`] for a confidence that is none.
+    pub fn promising(mut self, confidence: f64) -> Result<Self, LabError> {
+        let floor = FloorConfig { confidence, ..FloorConfig::default() }.build()?;
+        let best = self.rehearsal.of_best();
+        let margin = best.expected + best.bias - floor.promise(&self.rehearsal, self.n());
+        self.range.1 -= margin;
+        Ok(self)
+    }
+
     /// The floor at a share of the way from the cheapest to the best.
     pub fn floor(&self, reach: f64) -> f64 {
         self.range.0 + reach * (self.range.1 - self.range.0)

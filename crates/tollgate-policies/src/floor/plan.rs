@@ -18,7 +18,7 @@ use tollgate_core::{
 };
 
 use super::margin::Errors;
-use super::{Floor, Rehearsal};
+use super::{ENDS, Floor, Rehearsal};
 
 /// How a plan ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,8 +74,6 @@ pub struct FloorPlan {
 const ROUNDS: u32 = 8;
 /// A target that moves by less than this stays.
 const STAYS: f64 = 1e-4;
-/// The floor's risk is that of one end of an interval.
-const ENDS: f64 = 2.0;
 
 impl Floor {
     /// Plans a window: `queries` are the estimates of all that are to be served, `capacities`

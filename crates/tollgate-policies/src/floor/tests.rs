@@ -78,6 +78,17 @@ fn a_reach_is_a_share_of_the_way() {
     close(floor.alpha(&rehearsal), 0.7);
 }
 
+/// The best score .75 - .7/3 on the history; 1.64485 deviations of the mean of 6 more are kept.
+#[test]
+fn a_promise_is_the_best_less_the_margin() {
+    let rehearsal = Rehearsal::new(history());
+    let best = rehearsal.of_best();
+    let floor = FloorConfig::default().build().unwrap();
+    let promised = floor.promise(&rehearsal, 6);
+    let expected = 0.75 - 0.7 / 3.0 - 1.644_853_6 * best.of_mean(6.0);
+    assert!((promised - expected).abs() < 1e-6, "{promised}");
+}
+
 /// Nobody knows scores: estimates are taken at their word, and scores are coins.
 #[test]
 fn without_scores_a_score_is_a_coin() {
