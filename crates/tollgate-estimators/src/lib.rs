@@ -51,6 +51,7 @@
 //! * [`Refit`]: any recipe, fitted anew for every model that comes or goes.
 //! * [`Labelling`]: orders of prompts, the most telling first, to label a new model on.
 //! * [`Blend`]: weighted means of other recipes.
+//! * [`HybridPredictor`]: similar prompts and trained heads, in learned shares.
 //! * [`Auto`]: the default one; picks parts and weights on the history, and says why.
 
 mod auto;
@@ -61,6 +62,7 @@ mod clusters;
 mod eagle;
 mod exp;
 mod factors;
+mod hybrid;
 mod index;
 mod kernel_ridge;
 mod kmeans;
@@ -82,6 +84,7 @@ pub use calibration::coverage;
 pub use clusters::{Clusters, ClustersConfig};
 pub use eagle::{Eagle, EagleConfig};
 pub use factors::{Factors, FactorsConfig};
+pub use hybrid::{HybridParts, HybridPredictor, HybridPredictorConfig};
 #[cfg(feature = "kd-tree")]
 pub use index::KdTree;
 pub use index::{

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tollgate_core::{Fit, Policy, Solver};
 use tollgate_estimators::{
-    Auto, Blend, BlendWeights, ClustersConfig, EagleConfig, FactorsConfig, KernelRidgeConfig,
-    KnnConfig, LearnedMapConfig, Refit, RidgeConfig, TrainedConfig,
+    Auto, Blend, BlendWeights, ClustersConfig, EagleConfig, FactorsConfig, HybridParts,
+    HybridPredictorConfig, IndexKind, KernelRidgeConfig, KnnConfig, LearnedMapConfig, Refit,
+    RidgeConfig, TrainedConfig,
 };
 use tollgate_solvers::{
     CuttingPlaneConfig, LagrangianConfig, PrimalDualConfig, SimplexConfig, SmoothedLbfgsConfig,
@@ -53,6 +54,9 @@ pub const ESTIMATORS: &[&str] = &[
     "factors",
     "refit",
     "blend",
+    "eccos-r",
+    "eccos-t",
+    "hybrid-predictor",
     "auto",
 ];
 
@@ -155,7 +159,36 @@ pub fn estimator(spec: &Spec) -> Result<Arc<dyn Fit>, SpecError> {
             let knn = knn.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?;
             Ok(Arc::new(Blend::ridge_and(knn, weights.into())))
         }
+        "eccos-r" => retrieval(spec, HybridParts::Retrieval),
+        "eccos-t" => {
+            let NoParams {} = spec.config(ESTIMATOR)?;
+            let config = HybridPredictorConfig::default().parts(HybridParts::Trained);
+            Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
+        }
+        "hybrid-predictor" => retrieval(spec, HybridParts::Both),
         other => Err(unknown(ESTIMATOR, other, ESTIMATORS.iter().copied())),
+    }
+}
+
+/// The hybrid predictor with similar prompts among its parts.
+fn retrieval(spec: &Spec, parts: HybridParts) -> Result<Arc<dyn Fit>, SpecError> {
+    let RetrievalParams { k, index } = spec.config(ESTIMATOR)?;
+    let config = HybridPredictorConfig { parts, k, index };
+    Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
+}
+
+/// The knobs of `eccos-r` and `hybrid-predictor`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+struct RetrievalParams {
+    k: usize,
+    index: IndexKind,
+}
+
+impl Default for RetrievalParams {
+    fn default() -> Self {
+        let HybridPredictorConfig { k, index, .. } = HybridPredictorConfig::default();
+        Self { k, index }
     }
 }
 

@@ -98,6 +98,9 @@ fn parameters_reach_the_parts() {
     let recipe = |text: &str| estimator(&spec(text)).unwrap().name();
     insta::assert_snapshot!(recipe("blend"), @"blend(ridge+knn(k=40))");
     insta::assert_snapshot!(recipe("blend:k=20,weights=equal"), @"mean(ridge+knn(k=20))");
+    insta::assert_snapshot!(recipe("hybrid-predictor:k=20"), @"hybrid-predictor(k=20)");
+    insta::assert_snapshot!(recipe("eccos-r:index=hnsw"), @"eccos-r(index=hnsw)");
+    insta::assert_snapshot!(recipe("eccos-t"), @"eccos-t");
     insta::assert_snapshot!(recipe("ridge:lambda=3"), @"ridge(lambda=3)");
     insta::assert_snapshot!(recipe("trained:penalty=3"), @"trained(penalty=3)");
     insta::assert_snapshot!(recipe("knn:k=40,weighting=linear,index=hnsw,shrinkage=auto,cost_domain=log"), @"knn(k=40,weighting=linear,index=hnsw,shrinkage=auto,cost_domain=log)");
@@ -123,7 +126,7 @@ fn parameters_reach_the_parts() {
 #[test]
 fn unknown_names_list_the_known() {
     insta::assert_snapshot!(refused("prot", None, None), @"no policy is called `prot`; there are random, round-robin, balance, shortest-wait, fixed, greedy-perf, greedy-cost, greedy-density, knn-perf, knn-cost, trained-perf, trained-cost, eagle, threshold, exp-threshold, batch-split, batch-paced, port-reference, port, geometric, descent, hybrid, resolve, history, history-resolve, window-resolve, explore, floor, floor-batch, tollgate");
-    insta::assert_snapshot!(refused("port", Some("nearest"), None), @"no estimator is called `nearest`; there are knn, ridge, kernel-ridge, trained, eagle, clusters, learned-map, factors, refit, blend, auto");
+    insta::assert_snapshot!(refused("port", Some("nearest"), None), @"no estimator is called `nearest`; there are knn, ridge, kernel-ridge, trained, eagle, clusters, learned-map, factors, refit, blend, eccos-r, eccos-t, hybrid-predictor, auto");
     insta::assert_snapshot!(refused("port", None, Some("simplicissimus")), @"no solver is called `simplicissimus`; there are auto, simplex, cutting-plane, subgradient, primal-dual, smoothed-lbfgs, lagrangian, lagrangian-published");
 }
 
@@ -143,6 +146,8 @@ fn unknown_parameters_list_the_known() {
     insta::assert_snapshot!(refused("port", Some("trained:lambda=5"), None), @"estimator `trained`: unknown field `lambda`, expected `penalty`");
     insta::assert_snapshot!(refused("port", Some("ridge:k=5"), None), @"estimator `ridge`: unknown field `k`, expected `lambda`");
     insta::assert_snapshot!(refused("port", Some("blend:n=5"), None), @"estimator `blend`: unknown field `n`, expected `k` or `weights`");
+    insta::assert_snapshot!(refused("port", Some("hybrid-predictor:n=5"), None), @"estimator `hybrid-predictor`: unknown field `n`, expected `k` or `index`");
+    insta::assert_snapshot!(refused("port", Some("eccos-t:k=5"), None), @"estimator `eccos-t`: unknown field `k`, there are no fields");
     insta::assert_snapshot!(refused("port", None, Some("cutting-plane:gap=1e-3")), @"solver `cutting-plane`: unknown field `gap`, expected one of `smoothing`, `ceiling`, `vertex`");
 }
 
@@ -169,6 +174,7 @@ fn values_out_of_range_are_named() {
     insta::assert_snapshot!(refused("port", Some("trained:penalty=0"), None), @"estimator `trained`: `penalty` must be finite and > 0, got 0");
     insta::assert_snapshot!(refused("port", Some("ridge:lambda=-1"), None), @"estimator `ridge`: `lambda` must be finite and > 0, got -1");
     insta::assert_snapshot!(refused("port", Some("blend:k=0"), None), @"estimator `blend`: `k` must be >= 1, got 0");
+    insta::assert_snapshot!(refused("port", Some("eccos-r:k=0"), None), @"estimator `eccos-r`: `k` must be >= 1, got 0");
     insta::assert_snapshot!(refused("port", Some("blend:weights=best"), None), @"estimator `blend`: unknown variant `best`, expected `equal` or `learned`");
     insta::assert_snapshot!(refused("port", None, Some("cutting-plane:smoothing=1.5")), @"solver `cutting-plane`: `smoothing` must be in [0, 1), got 1.5");
 }

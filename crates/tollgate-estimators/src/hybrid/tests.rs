@@ -1,0 +1,124 @@
+use tollgate_core::{Models, Purpose, Queries, Query, Scratch};
+use tollgate_testkit::estimator_conformance::{self, Growth};
+
+use super::*;
+
+const ALL: [HybridParts; 3] = [HybridParts::Retrieval, HybridParts::Trained, HybridParts::Both];
+
+fn recipe(parts: HybridParts, k: usize) -> HybridPredictor {
+    HybridPredictorConfig::default().parts(parts).k(k).build().unwrap()
+}
+
+/// Prompts in the plane, two models. `a` is more often right in the east, which heads can tell,
+/// and where the coordinates are of one sign, which only neighbors can, and costs are alike; `b`
+/// is right on every third prompt, which nothing tells.
+fn history(n: usize) -> History {
+    let mut rng = Seed(3).stream(Purpose::Synthesis, 0);
+    #[expect(clippy::cast_possible_truncation, reason = "embeddings are f32")]
+    let embeddings: Vec<f32> = (0..2 * n).map(|_| rng.normal() as f32).collect();
+    let yes = |so: bool| f64::from(u8::from(so));
+    let (mut quality, mut cost) = (Vec::new(), Vec::new());
+    for (row, x) in embeddings.chunks_exact(2).enumerate() {
+        let (east, alike) = (yes(x[0] > 0.0), yes(x[0] * x[1] > 0.0));
+        quality.push(yes(rng.uniform() < 0.1 + 0.5 * east + 0.3 * alike));
+        quality.push(yes(row % 3 == 0));
+        cost.extend([1, 2].map(|_| 1e-3 * (1.0 + east + 0.5 * alike + 3.0 * rng.uniform())));
+    }
+    History::new(Models::new(["a", "b"]).unwrap(), 2, embeddings, quality, cost).unwrap()
+}
+
+fn estimates(recipe: &HybridPredictor, history: &History, embeddings: &[f32]) -> EstimateTable {
+    let estimator = recipe.fit(history, Seed(0)).unwrap();
+    let queries = Queries { embeddings, dim: history.dim() };
+    let mut table = EstimateTable::zeros(queries.len(), history.models().len());
+    table.fill(|out| estimator.estimate_batch(queries, &mut Scratch::default(), out)).unwrap();
+    table
+}
+
+#[test]
+fn recipes_conform() {
+    for parts in ALL {
+        estimator_conformance::check(&recipe(parts, 5));
+        estimator_conformance::check_growth(&recipe(parts, 5), Growth::ChoicesStay);
+    }
+}
+
+/// Three prompts in the east, one in the west where `a` was not run and answers are cheap.
+/// Near the east `k = 2` takes two of the three; `a` has no label in the west, so that it
+/// counts as nothing: neither as a score of 0 nor as a cost of 0.
+#[test]
+fn retrieval_by_hand() {
+    let embeddings = vec![1.0, 0.0, 0.96, 0.28, 0.6, 0.8, -1.0, 0.0];
+    let quality = vec![1.0, 0.0, 0.0, 1.0, 1.0, 1.0, f64::NAN, 1.0];
+    let cost = vec![0.04, 0.01, 0.04, 0.01, 0.04, 0.01, f64::NAN, 0.01];
+    let models = Models::new(["a", "b"]).unwrap();
+    let history = History::new(models, 2, embeddings, quality, cost).unwrap();
+    let table = estimates(&recipe(HybridParts::Retrieval, 2), &history, &[1.0, 0.1, -1.0, 0.1]);
+    let close = |got: &[f64], want: &[f64]| {
+        got.iter().zip(want).for_each(|(g, w)| assert!((g - w).abs() < 1e-12, "{got:?}"));
+    };
+    close(table.row(0).quality, &[0.5, 0.5]);
+    close(table.row(0).cost, &[0.04, 0.01]);
+    // From the west `a` is known by the third and the second prompt, `b` by the fourth and third.
+    close(table.row(1).quality, &[0.5, 1.0]);
+    close(table.row(1).cost, &[0.04, 0.01]);
+}
+
+/// The blend's held-out error is no more than that of either part, in scores and in costs.
+#[test]
+fn both_are_no_worse_than_either_on_history() {
+    let history = history(300);
+    let errors = ALL.map(|parts| {
+        let table = recipe(parts, 16).held_out(&history, Seed(0)).unwrap();
+        let pairs = table.view().quality.iter().zip(history.quality().iter());
+        pairs.map(|(estimate, label)| (estimate - label).powi(2)).sum::<f64>()
+    });
+    let [retrieval, trained, both] = errors;
+    // Weights are learned in units of each model's spread, hence the per cent.
+    assert!(both <= 1.01 * retrieval.min(trained), "{errors:?}");
+    assert!((retrieval - trained).abs() > 0.1, "the parts differ: {errors:?}");
+}
+
+/// What is computed stays what it was.
+#[test]
+fn values_are_stable() {
+    let history = history(80);
+    let mut lines = String::new();
+    for parts in ALL {
+        let table = estimates(&recipe(parts, 16), &history, &[0.6, 0.8]);
+        let row = table.row(0);
+        lines += &format!(
+            "{:.6?} +- {:.6?}, {:.9?} +- {:.9?}\n",
+            row.quality, row.quality_se, row.cost, row.cost_se
+        );
+    }
+    insta::assert_snapshot!(lines, @r"
+    [0.812500, 0.375000] +- [0.102508, 0.124636], [0.003472318, 0.004056248] +- [0.000181790, 0.000230086]
+    [0.661244, 0.381950] +- [0.091873, 0.095548], [0.003115277, 0.003795557] +- [0.000180915, 0.000212350]
+    [0.661244, 0.381950] +- [0.091873, 0.095548], [0.003314982, 0.003941371] +- [0.000181404, 0.000222270]
+    ");
+}
+
+#[test]
+fn names_and_refusals() {
+    let config = HybridPredictorConfig::default;
+    let name = |config: HybridPredictorConfig| config.build().unwrap().name();
+    insta::assert_snapshot!(HybridPredictor::default().name(), @"hybrid-predictor");
+    insta::assert_snapshot!(name(config().parts(HybridParts::Retrieval)), @"eccos-r");
+    insta::assert_snapshot!(name(config().parts(HybridParts::Trained).k(3)), @"eccos-t");
+    insta::assert_snapshot!(name(config().k(50).index(IndexKind::Hnsw)), @"hybrid-predictor(k=50,index=hnsw)");
+    insta::assert_snapshot!(config().k(0).build().unwrap_err(), @"`k` must be >= 1, got 0");
+}
+
+/// An estimate of a query by itself, so that the snapshot above is of what serves.
+#[test]
+fn one_query_equals_a_batch() {
+    let history = history(60);
+    let estimator = HybridPredictor::default().fit(&history, Seed(0)).unwrap();
+    let mut one = EstimateTable::zeros(1, 2);
+    let query = Query { embedding: &[0.6, 0.8] };
+    one.fill(|out| estimator.estimate_into(query, &mut Scratch::default(), out)).unwrap();
+    let batch = estimates(&HybridPredictor::default(), &history, &[0.6, 0.8]);
+    assert_eq!(one.row(0).quality, batch.row(0).quality);
+    assert_eq!(one.row(0).cost, batch.row(0).cost);
+}
