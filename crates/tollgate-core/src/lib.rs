@@ -27,6 +27,7 @@
 //! * [`Estimator`] (with its recipe [`Fit`]), [`Solver`], [`Policy`] and
 //!   [`Pricer`]: the object-safe traits that plug-ins implement.
 //! * [`ModelPool`]: an estimator whose models come and go while it is read.
+//! * [`PriceList`]: what tokens cost; a model that is not on it is an error.
 //! * [`DeferralCurve`]: quality against cost as one price moves, exactly.
 //! * [`Ledger`]: accounts that are never overspent: reserve, then settle or release.
 //! * [`Decision`] and [`Explanation`]: what was decided, and why.
@@ -48,6 +49,7 @@ mod model;
 mod money;
 mod policy;
 mod pool;
+mod price_list;
 mod prices;
 mod problem;
 mod rng;
@@ -79,6 +81,7 @@ pub use pool::{
     Label, ModelPool, PoolError, Prior, Prompt, check_known, check_labels, check_new_model,
     check_removal,
 };
+pub use price_list::{PriceList, PriceListError, TokenPrice};
 pub use prices::{Coefficients, Column, Prices, dual_bound};
 pub use problem::{Assignment, Choice, Feasibility, Primal, Problem, ProblemBuilder};
 pub use rng::{Purpose, Seed, StreamRng};

@@ -2,7 +2,7 @@
 //! column wherever there is one.
 
 use thiserror::Error;
-use tollgate_core::{BoxError, HistoryError, ModelsError, ParamError};
+use tollgate_core::{BoxError, HistoryError, ModelsError, ParamError, PriceListError};
 
 /// Data that was refused.
 ///
@@ -70,6 +70,14 @@ pub enum DataError {
         file: String,
         /// Why.
         source: ModelsError,
+    },
+    /// Refused prices.
+    #[error("`{file}`: the prices are refused")]
+    PriceList {
+        /// The file.
+        file: String,
+        /// Why.
+        source: PriceListError,
     },
     /// A table without rows.
     #[error("`{file}` has no rows")]

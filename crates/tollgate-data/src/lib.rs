@@ -25,7 +25,8 @@
 //!
 //! * `queries.parquet` or `queries.csv`: one row a prompt; for each model a column
 //!   `<model>` with its score in `[0, 1]` and a column `<model>|total_cost` with its
-//!   cost in USD. A column `eval_name` names the task; every other column is ignored.
+//!   cost in USD. A column `eval_name` names the task, and of a column `prompt` the
+//!   characters are counted, a quarter of them as tokens; every other column is ignored.
 //!   NULL, NaN or an empty cell means that the model was not run on the prompt.
 //! * `embeddings.npy`: float32 or float64 in C order, shape `(prompts, dimension)`, in
 //!   the order of the table.
@@ -51,5 +52,6 @@ mod table;
 mod testing;
 
 pub use error::DataError;
+pub use read::read_price_list;
 pub use split::Split;
 pub use table::{Means, Table, TableParts};

@@ -3,6 +3,7 @@
 mod csv;
 mod npy;
 mod parquet;
+mod price_list;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -12,6 +13,7 @@ use std::path::Path;
 pub(crate) use self::csv::read_csv;
 pub(crate) use self::npy::read_npy;
 pub(crate) use self::parquet::read_parquet;
+pub use self::price_list::read_price_list;
 use crate::DataError;
 
 /// What a column of costs ends in.
@@ -20,6 +22,17 @@ pub(crate) const COST_SUFFIX: &str = "|total_cost";
 /// The column that holds the task.
 pub(crate) const TASK_COLUMN: &str = "eval_name";
 
+/// The column that holds the text of the prompt.
+pub(crate) const PROMPT_COLUMN: &str = "prompt";
+
+/// Characters a token, where only the text is known.
+const CHARACTERS: f64 = 4.0;
+
+/// How many tokens a prompt has, about.
+pub(crate) fn count_tokens(prompt: &str) -> f64 {
+    prompt.chars().count() as f64 / CHARACTERS
+}
+
 /// The labels of a table, before they are checked.
 #[derive(Debug)]
 pub(crate) struct Labels {
@@ -27,6 +40,8 @@ pub(crate) struct Labels {
     pub(crate) models: Vec<String>,
     /// One task a row, or nothing at all.
     pub(crate) tasks: Vec<String>,
+    /// Tokens of the prompt, one a row, or nothing at all.
+    pub(crate) input_tokens: Vec<f64>,
     /// Row-major `(n, models.len())`, NaN where there is no value.
     pub(crate) quality: Vec<f64>,
     /// Row-major `(n, models.len())`, NaN where there is no value.
@@ -38,6 +53,7 @@ pub(crate) struct Labels {
 struct Schema {
     models: Vec<ModelColumns>,
     task: Option<usize>,
+    prompt: Option<usize>,
 }
 
 /// The twin columns of one model, by position.
@@ -76,7 +92,7 @@ impl Schema {
         if models.is_empty() {
             return Err(DataError::NoModels { file: file.into() });
         }
-        Ok(Self { models, task: position(TASK_COLUMN) })
+        Ok(Self { models, task: position(TASK_COLUMN), prompt: position(PROMPT_COLUMN) })
     }
 
     fn names(&self) -> Vec<String> {

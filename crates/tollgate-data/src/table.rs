@@ -48,6 +48,8 @@ pub struct Table {
     task_names: Vec<String>,
     quality: Vec<f64>,
     cost: Vec<f64>,
+    /// One a row, or nothing at all.
+    input_tokens: Vec<f64>,
     embeddings: Vec<f32>,
     /// Which row of the source each row is: selections keep the source's numbers in
     /// their errors.
@@ -86,8 +88,8 @@ impl Table {
     /// `queries` is a `.parquet` or `.csv` file in the schema of RouterBench: for each
     /// model a column `<model>`, its score in `[0, 1]`, and a column
     /// `<model>|total_cost`, its cost in USD; NULL, NaN or an empty cell is a gap. A
-    /// column `eval_name` holds the task, where there is one. Other columns are
-    /// ignored. `embeddings` is a `.npy` file of float32 or float64 in C order, shape
+    /// column `eval_name` holds the task, where there is one; characters of a column
+    /// `prompt` are counted. Other columns are ignored. `embeddings` is a `.npy` file of float32 or float64 in C order, shape
     /// `(n, dim)`, its rows in the order of the table.
     ///
     /// # Errors
@@ -137,7 +139,7 @@ impl Table {
         if dim == 0 {
             return Err(DataError::EmbeddingShape { file: name, shape: vec![rows as u64, 0] });
         }
-        let labels = Labels { models, tasks, quality, cost };
+        let labels = Labels { models, tasks, input_tokens: Vec::new(), quality, cost };
         check_rows(&name, &labels)?;
         check_embeddings(&name, &embeddings, dim)?;
         Self::assemble(name, labels, embeddings, dim)
@@ -162,7 +164,7 @@ impl Table {
         embeddings: Vec<f32>,
         dim: usize,
     ) -> Result<Self, DataError> {
-        let Labels { models: names, tasks, mut quality, mut cost } = labels;
+        let Labels { models: names, tasks, input_tokens, mut quality, mut cost } = labels;
         let models = Models::new(&names)
             .map_err(|cause| DataError::Models { file: source.clone(), source: cause })?;
         let n_models = models.len();
@@ -204,6 +206,7 @@ impl Table {
             task_names,
             quality,
             cost,
+            input_tokens,
             embeddings,
             source_rows: (0..n_rows).collect(),
             without_cost: without_cost.into(),
@@ -257,6 +260,13 @@ impl Table {
     /// Costs in USD, row-major `(n, n_models)`; NaN exactly where the score is.
     pub fn cost(&self) -> &[f64] {
         &self.cost
+    }
+
+    /// Tokens of each prompt, shape `(n,)`: a quarter of its characters, which is a rule of
+    /// thumb and no tokenizer, and how the costs of some published tables were made. `None`
+    /// where the source has no column `prompt` of text.
+    pub fn input_tokens(&self) -> Option<&[f64]> {
+        (!self.input_tokens.is_empty()).then_some(&self.input_tokens[..])
     }
 
     /// The embeddings, row-major `(n, dim)`; finite.
@@ -340,6 +350,10 @@ impl Table {
             task_names,
             quality: pick(&self.quality, columns.len(), rows, &columns),
             cost: pick(&self.cost, columns.len(), rows, &columns),
+            input_tokens: match &self.input_tokens[..] {
+                [] => Vec::new(),
+                counts => rows.iter().map(|&row| counts[row]).collect(),
+            },
             embeddings: pick(&self.embeddings, self.dim, rows, &dims),
             source_rows: rows.iter().map(|&row| self.source_rows[row]).collect(),
             without_cost: Arc::clone(&self.without_cost),

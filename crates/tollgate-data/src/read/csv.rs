@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{Labels, Schema};
+use super::{Labels, Schema, count_tokens};
 use crate::DataError;
 
 /// Reads the labels of a CSV table with a header. An empty cell is a gap, and so is
@@ -18,8 +18,13 @@ pub(crate) fn read_csv(file: &str, input: impl Read) -> Result<Labels, DataError
         reader.headers().map_err(unreadable)?.iter().map(str::to_owned).collect();
     let schema = Schema::find(file, &header)?;
 
-    let mut labels =
-        Labels { models: schema.names(), tasks: Vec::new(), quality: Vec::new(), cost: Vec::new() };
+    let mut labels = Labels {
+        models: schema.names(),
+        tasks: Vec::new(),
+        input_tokens: Vec::new(),
+        quality: Vec::new(),
+        cost: Vec::new(),
+    };
     let mut record = csv::StringRecord::new();
     let mut row = 0;
     while reader.read_record(&mut record).map_err(unreadable)? {
@@ -46,6 +51,9 @@ pub(crate) fn read_csv(file: &str, input: impl Read) -> Result<Labels, DataError
         }
         if let Some(column) = schema.task {
             labels.tasks.push(record[column].into());
+        }
+        if let Some(column) = schema.prompt {
+            labels.input_tokens.push(count_tokens(&record[column]));
         }
         row += 1;
     }

@@ -2,14 +2,14 @@
 
 use std::fs::File;
 
-use parquet::basic::{ConvertedType, LogicalType};
+use parquet::basic::{ConvertedType, LogicalType, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
 
-use super::{Labels, Schema};
+use super::{Labels, Schema, count_tokens};
 use crate::DataError;
 
 /// Reads the labels of a parquet table; NULL is a gap, columns that no label is in
@@ -31,9 +31,19 @@ pub(crate) fn read_parquet(file: &str, input: File) -> Result<Labels, DataError>
     if let Some(column) = schema.task {
         table.texts(flat[column], &mut tasks)?;
     }
+    let mut prompts = Vec::new();
+    if let Some(column) = schema.prompt.filter(|&column| table.is_text(flat[column])) {
+        table.texts(flat[column], &mut prompts)?;
+    }
+    let input_tokens = prompts.iter().map(|prompt| count_tokens(prompt)).collect();
     let n_models = schema.models.len();
-    let mut labels =
-        Labels { models: schema.names(), tasks, quality: Vec::new(), cost: Vec::new() };
+    let mut labels = Labels {
+        models: schema.names(),
+        tasks,
+        input_tokens,
+        quality: Vec::new(),
+        cost: Vec::new(),
+    };
     for (at, model) in schema.models.iter().enumerate() {
         scatter(&table.numbers(flat[model.score])?, at, n_models, &mut labels.quality);
         scatter(&table.numbers(flat[model.cost])?, at, n_models, &mut labels.cost);
@@ -86,6 +96,11 @@ impl ParquetTable<'_> {
             .map(|()| true)
         })?;
         Ok(out.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect())
+    }
+
+    /// Whether a column is of text: one that is ignored otherwise may be anything.
+    fn is_text(&self, leaf: usize) -> bool {
+        self.column(leaf).physical_type() == Type::BYTE_ARRAY
     }
 
     /// A column of text, empty for NULL.
