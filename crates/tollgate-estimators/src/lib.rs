@@ -49,6 +49,7 @@
 //! * [`LearnedMap`]: the same with soft borders, trained on the models of the history.
 //! * [`Factors`]: what sets models apart, learned from some and fitted to others.
 //! * [`Refit`]: any recipe, fitted anew for every model that comes or goes.
+//! * [`LengthBuckets`]: lengths of answers in buckets, and how often the bucket is right.
 //! * [`Labelling`]: orders of prompts, the most telling first, to label a new model on.
 //! * [`Blend`]: weighted means of other recipes.
 //! * [`HybridPredictor`]: similar prompts and trained heads, in learned shares.
@@ -70,6 +71,7 @@ mod knn;
 mod labelling;
 mod labels;
 mod learned_map;
+mod lengths;
 mod log_costs;
 mod pool;
 mod refit;
@@ -97,6 +99,7 @@ pub use kernel_ridge::{KernelRidge, KernelRidgeConfig};
 pub use knn::{CostDomain, Knn, KnnConfig, KnnEstimator, Shrinkage, Weighting};
 pub use labelling::Labelling;
 pub use learned_map::{LearnedMap, LearnedMapConfig};
+pub use lengths::LengthBuckets;
 pub use refit::Refit;
 pub use regression::RegressionEstimator;
 pub use ridge::{Ridge, RidgeConfig};
