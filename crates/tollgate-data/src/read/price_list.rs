@@ -52,7 +52,10 @@ mod tests {
         let folder = Folder::new();
         let text = "note,model,usd_per_mtok_out,usd_per_mtok_in\n,b,8,2\nlist,a,0.5,0.25\n";
         let list = read_price_list(folder.file("models.csv", text)).unwrap();
-        assert_eq!(list.models().iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(
+            list.models().iter().map(tollgate_core::ModelId::as_str).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
         assert!((list.cost(1, 1e6, 1e6) - 10.0).abs() < 1e-12);
         assert!((list.cost(0, 1e6, 0.0) - 0.25).abs() < 1e-12);
     }

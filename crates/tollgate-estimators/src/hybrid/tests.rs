@@ -87,10 +87,11 @@ fn values_are_stable() {
     for parts in ALL {
         let table = estimates(&recipe(parts, 16), &history, &[0.6, 0.8]);
         let row = table.row(0);
-        lines += &format!(
+        let line = format!(
             "{:.6?} +- {:.6?}, {:.9?} +- {:.9?}\n",
             row.quality, row.quality_se, row.cost, row.cost_se
         );
+        lines.push_str(&line);
     }
     insta::assert_snapshot!(lines, @r"
     [0.812500, 0.375000] +- [0.102508, 0.124636], [0.003472318, 0.004056248] +- [0.000181790, 0.000230086]
