@@ -98,8 +98,8 @@ pub(crate) fn run(
     if common.quick {
         return verdict(&checks);
     }
-    show(&checks);
     if checks.is_empty() || common.trials.is_some_and(|trials| trials < ENOUGH) {
+        show(&checks);
         println!("not judged: that takes {ENOUGH} windows, and the streams of the bars");
         return Ok(());
     }
