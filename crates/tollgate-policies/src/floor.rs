@@ -164,7 +164,7 @@ impl FloorConfig {
     }
 }
 
-/// A floor under the mean score of a window: see the [module page](self).
+/// A floor under the mean score of a window.
 #[derive(Clone, Debug)]
 pub struct Floor {
     config: FloorConfig,

@@ -51,7 +51,7 @@ use super::{PriceSource, pace, sample, ties};
 use crate::floor::{Account, Errors, Floor, Plan, Rehearsal, rehearsal};
 use crate::setup::history;
 
-/// Prices that hold a floor: see the [module page](self).
+/// Prices that hold a floor.
 #[derive(Clone, Debug)]
 pub struct FloorPrices {
     floor: Floor,

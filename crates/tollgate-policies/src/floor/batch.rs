@@ -23,7 +23,7 @@ use crate::setup::history;
 /// Arrivals of a window where none is given.
 const WINDOW: u64 = 2_000;
 
-/// Plans windows of arrivals: see the [module page](self).
+/// Plans windows of arrivals.
 #[derive(Clone, Debug)]
 pub struct FloorBatch {
     floor: Floor,
