@@ -13,7 +13,7 @@ use clap::Args;
 use tollgate::core::Seed;
 use tollgate::data::Table;
 use tollgate_lab::omnirouter::report::{headline, json, rivals, table};
-use tollgate_lab::omnirouter::{Capacity, Method, Protocol, Top, bars, compare};
+use tollgate_lab::omnirouter::{Capacity, Method, Protocol, Top, bars, compare, floors};
 
 use crate::uniroute::{Common, Steps, checked, show, verdict};
 
@@ -74,7 +74,8 @@ pub(crate) fn run(
             println!("[{name}: {seconds:.0} s]\n");
             let plain = matches!(protocol.capacity, Capacity::Unlimited);
             if plain && JUDGED.contains(&name.as_str()) {
-                checks.extend(bars(&comparison));
+                let judge = if common.quick { floors } else { bars };
+                checks.extend(judge(&comparison));
             }
             let file = file_name(&name, &protocol);
             figures::draw(&comparison, &out.join(format!("{file}.svg")))?;

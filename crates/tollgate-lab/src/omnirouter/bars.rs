@@ -22,13 +22,18 @@ const MIDDLE: [f64; 2] = [0.4, 0.6];
 const HIGH: [f64; 2] = [0.8, 0.95];
 const MIXED: [f64; 2] = [0.6, 0.8];
 
-/// Compliance and cost of the steered floor at every floor, and savings at equal quality.
-pub fn bars(comparison: &Comparison) -> Vec<Check> {
+/// Compliance and cost of the steered floor at every floor.
+pub fn floors(comparison: &Comparison) -> Vec<Check> {
     let steered = Method::Steered(1.0).label();
     let of_method = comparison.lines.iter().filter(|line| line.method == steered);
-    let mut checks: Vec<Check> = of_method
+    of_method
         .flat_map(|line| [compliance(comparison, line), over_hindsight(comparison, line)])
-        .collect();
+        .collect()
+}
+
+/// What [`floors`] checks, and savings at equal quality, which a few windows do not show.
+pub fn bars(comparison: &Comparison) -> Vec<Check> {
+    let mut checks = floors(comparison);
     for versus in &comparison.versus {
         checks.extend(saving(comparison, versus));
     }

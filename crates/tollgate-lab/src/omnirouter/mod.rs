@@ -33,7 +33,7 @@ pub mod report;
 mod rival;
 mod window;
 
-pub use bars::bars;
+pub use bars::{bars, floors};
 pub use comparison::{Comparison, Line, Share, Versus, compare};
 pub use method::Method;
 pub use rival::Rival;

@@ -126,3 +126,39 @@ fn the_hindsight_rule_is_the_cheapest_price() {
     assert_eq!(window.hindsight(1.1, &*solver).unwrap(), None);
     assert_eq!(window.least_cost(1.1, &*solver).unwrap(), None);
 }
+
+/// Two checks a floor, and in a comparison with rivals theirs; a floor that is met in half of the
+/// windows is missed, and nothing is met that was not measured.
+#[test]
+fn bars_can_be_missed() {
+    let outcome = |quality| Outcome { quality, cost: 1.0, served: 1.0, warned: false };
+    let line = |qualities: [f64; 2], hindsight: Option<f64>| Line {
+        method: Method::Steered(1.0).label(),
+        reach: 0.4,
+        floors: vec![0.5; 2],
+        outcomes: qualities.map(outcome).to_vec(),
+        hindsight: vec![hindsight; 2],
+        least: vec![None; 2],
+    };
+    let comparison = |line: Line| Comparison {
+        stream: "s".to_owned(),
+        protocol: protocol(Capacity::Unlimited),
+        n: 1,
+        lines: vec![line],
+        versus: vec![Versus {
+            rival: Rival::PerQuery.label(),
+            reach: Some(0.4),
+            ours: vec![1.0, 1.1],
+            theirs: vec![1.2, 1.3],
+            gains: vec![0.1; 2],
+        }],
+    };
+    let met = |line: Line| -> Vec<bool> {
+        bars(&comparison(line)).iter().map(|check| check.met).collect()
+    };
+    // 16 % cheaper are not the 30 that were asked for.
+    assert_eq!(met(line([0.5, 0.6], Some(0.9))), [true, true, false]);
+    assert_eq!(met(line([0.4, 0.6], Some(0.8))), [false, false, false]);
+    assert_eq!(met(line([0.5, 0.6], None)), [true, false, false]);
+    assert_eq!(floors(&comparison(line([0.5, 0.6], None))).len(), 2);
+}
