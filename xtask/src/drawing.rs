@@ -36,6 +36,19 @@ pub(crate) fn legend(area: &Area<'_>, label: &str, index: usize) -> Result<()> {
     Ok(())
 }
 
+/// The marker of curve number `index` at a point of a chart.
+pub(crate) fn mark<'a>(
+    at: (f64, f64),
+    index: usize,
+) -> DynElement<'static, SVGBackend<'a>, (f64, f64)> {
+    let color = COLORS[index % COLORS.len()];
+    match index % 3 {
+        0 => Circle::new(at, 4, color.filled()).into_dyn(),
+        1 => TriangleMarker::new(at, 5, color.filled()).into_dyn(),
+        _ => Cross::new(at, 4, color.stroke_width(2)).into_dyn(),
+    }
+}
+
 /// What a cell of the heat map is written in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ink {

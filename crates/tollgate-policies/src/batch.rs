@@ -34,6 +34,7 @@ use tollgate_core::{
     Ranking, Row, RunSetup, SolveOptions, Solver, round_and_repair,
 };
 
+use crate::fitting::rank_assigned;
 use crate::setup::horizon;
 
 /// Knobs of [`BatchSplit`]. Unchecked until [`build`](Self::build) or
@@ -174,13 +175,7 @@ impl Policy for BatchSplit {
         let assignment = solution
             .primal
             .map_or_else(|| vec![None; arrivals.len()], |p| round_and_repair(&problem, &p));
-        for (query, (ranking, pick)) in out.iter_mut().zip(assignment).enumerate() {
-            ranking.clear();
-            match pick {
-                Some(model) => ranking.push(model as usize, problem.value(query, model as usize)),
-                None => ranking.set_unaffordable(),
-            }
-        }
+        rank_assigned(&problem, &assignment, out);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Rankings of what can be paid for.
 
-use tollgate_core::{Arrival, BudgetView, Ranking};
+use tollgate_core::{Arrival, Assignment, BudgetView, Problem, Ranking};
 
 /// How many models a ranking names at the most: the pick, and spares for a reservation
 /// that is refused because another thread was faster.
@@ -23,5 +23,17 @@ pub(crate) fn rank_what_fits(
     }
     if out.best().is_none() {
         out.set_unaffordable();
+    }
+}
+
+/// Overwrites each of `out` with the one model that its query is assigned, at its value in the
+/// objective; who is assigned none is unaffordable.
+pub(crate) fn rank_assigned(problem: &Problem, assignment: &Assignment, out: &mut [Ranking]) {
+    for (query, (ranking, pick)) in out.iter_mut().zip(assignment).enumerate() {
+        ranking.clear();
+        match pick {
+            Some(model) => ranking.push(*model as usize, problem.value(query, *model as usize)),
+            None => ranking.set_unaffordable(),
+        }
     }
 }

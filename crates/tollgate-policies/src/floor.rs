@@ -59,7 +59,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
-use tollgate_core::{EstimateTable, ParamError, Solver};
+use tollgate_core::{ParamError, Solver};
 
 pub use self::batch::FloorBatch;
 pub use self::margin::{Errors, Margin, Rehearsal};
@@ -215,11 +215,6 @@ impl Floor {
             Margin::Bootstrap => rehearsal.bootstrap(level, queries),
         }
     }
-}
-
-/// What is known of a history as a rehearsal; see [`Rehearsal::new`].
-pub(crate) fn rehearsal(history: &EstimateTable) -> Rehearsal {
-    Rehearsal::new(history.clone())
 }
 
 #[cfg(test)]

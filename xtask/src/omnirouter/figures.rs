@@ -9,7 +9,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 use tollgate_lab::omnirouter::{Comparison, Line};
 
-use crate::drawing::{COLORS, Ink, legend, text};
+use crate::drawing::{COLORS, Ink, legend, mark, text};
 
 const SIZE: (u32, u32) = (900, 420);
 /// Where the legend begins.
@@ -132,17 +132,7 @@ fn panel(
         let points = || trace.points.iter().copied();
         chart
             .draw_series([PathElement::new(points().collect::<Vec<_>>(), color.stroke_width(2))])?;
-        match index % 3 {
-            0 => {
-                chart.draw_series(points().map(|at| Circle::new(at, 4, color.filled())))?;
-            }
-            1 => {
-                chart.draw_series(points().map(|at| TriangleMarker::new(at, 5, color.filled())))?;
-            }
-            _ => {
-                chart.draw_series(points().map(|at| Cross::new(at, 4, color.stroke_width(2))))?;
-            }
-        }
+        chart.draw_series(points().map(|at| mark(at, index)))?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use tollgate::policies::ResolveConfig;
 use tollgate::presets;
 use tollgate_lab::simulator::{FrontierPoint, frontier};
 
-use crate::drawing::{COLORS, Ink, legend, text};
+use crate::drawing::{COLORS, Ink, legend, mark, text};
 use crate::simulate::{PROCESSES, Setting};
 
 /// Prices on time, in quality a second.
@@ -134,17 +134,7 @@ fn panel(
         let points: Vec<(f64, f64)> = curve.iter().map(|point| (point.p99, of(point))).collect();
         chart.draw_series([PathElement::new(points.clone(), color.stroke_width(2))])?;
         let marks = points.into_iter();
-        match index % 3 {
-            0 => {
-                chart.draw_series(marks.map(|at| Circle::new(at, 4, color.filled())))?;
-            }
-            1 => {
-                chart.draw_series(marks.map(|at| TriangleMarker::new(at, 5, color.filled())))?;
-            }
-            _ => {
-                chart.draw_series(marks.map(|at| Cross::new(at, 4, color.stroke_width(2))))?;
-            }
-        }
+        chart.draw_series(marks.map(|at| mark(at, index)))?;
     }
     Ok(())
 }

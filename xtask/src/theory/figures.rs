@@ -11,7 +11,7 @@ use tollgate_lab::theory::Row;
 use tollgate_lab::theory::checks::slope_of;
 use tollgate_lab::theory::report::Reading;
 
-use crate::drawing::{COLORS, Ink, legend, text, tick};
+use crate::drawing::{COLORS, Ink, legend, mark, text, tick};
 
 const SIZE: (u32, u32) = (800, 440);
 /// Where the legend begins.
@@ -128,18 +128,7 @@ fn log_log(path: &Path, title: &str, x_title: &str, curves: &[Curve]) -> Result<
             PathElement::new(vec![(x, low), (x, mean + half)], color.stroke_width(1))
         });
         chart.draw_series(bars)?;
-        let points = line.into_iter();
-        match index % 3 {
-            0 => {
-                chart.draw_series(points.map(|at| Circle::new(at, 4, color.filled())))?;
-            }
-            1 => {
-                chart.draw_series(points.map(|at| TriangleMarker::new(at, 5, color.filled())))?;
-            }
-            _ => {
-                chart.draw_series(points.map(|at| Cross::new(at, 4, color.stroke_width(2))))?;
-            }
-        }
+        chart.draw_series(line.into_iter().map(|at| mark(at, index)))?;
         legend(&right, &curve.label, index)?;
     }
     root.present()?;

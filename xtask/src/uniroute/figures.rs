@@ -14,7 +14,7 @@ use tollgate_lab::Interval;
 use tollgate_lab::uniroute::report::ZERO_ROUTER;
 use tollgate_lab::uniroute::{Comparison, Line};
 
-use crate::drawing::{COLORS, Ink, legend, text};
+use crate::drawing::{COLORS, Ink, legend, mark, text};
 
 const SIZE: (u32, u32) = (1060, 400);
 /// Where the second panel and the legend begin.
@@ -101,17 +101,7 @@ fn panel(
         chart.draw_series([PathElement::new(edge(0.0), color.stroke_width(2))])?;
         // Apart from each other, so that curves are told apart without color.
         let marks = edge(0.0).into_iter().skip(4 + 3 * index).step_by(25);
-        match index % 3 {
-            0 => {
-                chart.draw_series(marks.map(|at| Circle::new(at, 4, color.filled())))?;
-            }
-            1 => {
-                chart.draw_series(marks.map(|at| TriangleMarker::new(at, 5, color.filled())))?;
-            }
-            _ => {
-                chart.draw_series(marks.map(|at| Cross::new(at, 4, color.stroke_width(2))))?;
-            }
-        }
+        chart.draw_series(marks.map(|at| mark(at, index)))?;
     }
     Ok(())
 }

@@ -1,9 +1,7 @@
 //! Who keeps a floor how.
 
-use std::sync::Arc;
-
 use tollgate::Spec;
-use tollgate::core::{Assignment, Choice, Coefficients, Meter, Problem, Row, Scope, SolveOptions};
+use tollgate::core::{Assignment, Coefficients, Meter, Problem, SolveOptions};
 use tollgate::policies::{FloorConfig, FloorStatus, Margin};
 use tollgate::presets;
 
@@ -81,15 +79,7 @@ impl Method {
 /// The published loop on problem (1) of the floor's page, on estimates as they are.
 fn published(window: &Window, floor: f64) -> Result<Assignment, LabError> {
     let expected = window.expected();
-    let (n, n_models) = (expected.n_queries(), expected.n_models());
-    let rows = window.capacities().iter().cloned();
-    let floor = Row::at_least(Meter::Quality, Scope::all(), floor * n as f64);
-    let problem = Problem::builder(n, n_models, Choice::ExactlyOne)
-        .table(Meter::Quality, Arc::clone(expected.quality()))
-        .table(Meter::Cost, Arc::clone(expected.cost()))
-        .objective(Meter::Cost, -1.0)
-        .rows(rows.chain([floor]))
-        .build()?;
+    let problem = window.floored(expected.quality(), expected.cost(), floor)?;
     let solver = tollgate::registry::solver(&Spec::named("lagrangian-published"))?;
     let solution = solver.solve(&problem, &SolveOptions::default(), None)?;
     Ok(argmax(&problem, &problem.coefficients(&solution.prices)))

@@ -217,17 +217,24 @@ impl Window {
     /// [`LabError`] where the solve breaks down.
     pub fn least_cost(&self, floor: f64, solver: &dyn Solver) -> Result<Option<f64>, LabError> {
         let n = self.n() as f64;
-        let truth = program(
-            self.stream.true_quality(),
-            self.stream.true_cost(),
-            self.expected.n_models(),
-            (Meter::Cost, -1.0),
-        )?;
-        let floor = Row::at_least(Meter::Quality, Scope::all(), floor * n);
-        let truth = truth.with_rows(self.capacities.iter().cloned().chain([floor]).collect())?;
+        let truth = self.floored(self.stream.true_quality(), self.stream.true_cost(), floor)?;
         let solution = solver.solve(&truth, &SolveOptions::default(), None)?;
         let infeasible = matches!(solution.status, Status::Infeasible { .. });
         Ok((!infeasible).then_some((0.0 - solution.dual_bound).max(0.0) / n))
+    }
+
+    /// The least cost at which the mean of these scores is `floor`, within the capacities, as a
+    /// program; tables are row-major.
+    pub(super) fn floored(
+        &self,
+        quality: &Arc<[f64]>,
+        cost: &Arc<[f64]>,
+        floor: f64,
+    ) -> Result<Problem, LabError> {
+        let problem = program(quality, cost, self.expected.n_models(), (Meter::Cost, -1.0))?;
+        let floor = Row::at_least(Meter::Quality, Scope::all(), floor * self.n() as f64);
+        let rows = self.capacities.iter().cloned().chain([floor]).collect();
+        Ok(problem.with_rows(rows)?)
     }
 }
 

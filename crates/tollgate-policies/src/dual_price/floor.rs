@@ -48,7 +48,7 @@ use tollgate_core::{
 
 use super::outlook::{Ahead, Outlook};
 use super::{PriceSource, pace, sample, ties};
-use crate::floor::{Account, Errors, Floor, Plan, Rehearsal, rehearsal};
+use crate::floor::{Account, Errors, Floor, Plan, Rehearsal};
 use crate::setup::history;
 
 /// Prices that hold a floor.
@@ -82,7 +82,7 @@ impl PriceSource for FloorPrices {
     fn start(&self, setup: &RunSetup<'_>) -> Result<Box<dyn Pricer>, PolicyError> {
         let name = || self.name();
         let history = history(setup, name)?;
-        let rehearsal = rehearsal(history);
+        let rehearsal = Rehearsal::new(history.clone());
         let dearest = history.cost().iter().copied().fold(0.0, f64::max);
         let window = self.floor.config().window;
         let queries = match (window, setup.horizon) {

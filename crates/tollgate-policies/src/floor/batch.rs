@@ -18,6 +18,7 @@ use tollgate_core::{
 };
 
 use super::{Floor, Rehearsal};
+use crate::fitting::rank_assigned;
 use crate::setup::history;
 
 /// Arrivals of a window where none is given.
@@ -52,7 +53,7 @@ impl Policy for FloorBatch {
     }
 
     fn adapt(&self, setup: &RunSetup<'_>) -> Result<Option<Arc<dyn Policy>>, PolicyError> {
-        let rehearsal = super::rehearsal(history(setup, || self.name())?);
+        let rehearsal = Rehearsal::new(history(setup, || self.name())?.clone());
         let rehearsal = Some(Arc::new(rehearsal));
         Ok(Some(Arc::new(Self { rehearsal, ..self.clone() })))
     }
@@ -85,16 +86,7 @@ impl Policy for FloorBatch {
         let queries = table(arrivals, budgets.budgets.n_models());
         let rows = budgets.budgets.rows_with(budgets.remaining.iter().copied());
         let plan = self.floor.plan(&queries, rehearsal, &rows, &*self.solver)?;
-        for (query, (ranking, pick)) in out.iter_mut().zip(&plan.assignment).enumerate() {
-            ranking.clear();
-            match pick {
-                Some(model) => {
-                    let model = *model as usize;
-                    ranking.push(model, plan.problem.value(query, model));
-                }
-                None => ranking.set_unaffordable(),
-            }
-        }
+        rank_assigned(&plan.problem, &plan.assignment, out);
         Ok(())
     }
 }

@@ -77,9 +77,9 @@ impl Rehearsal {
         for row in self.history.cost().chunks_exact(n_models) {
             costs.iter_mut().zip(row).for_each(|(sum, cost)| *sum += cost);
         }
-        let cheapest = least(&costs);
+        let cheapest = least_of(&costs, |cost| cost);
         let least = self.errors(|_| cheapest);
-        let best = self.errors(|expected| least_of(expected.quality, |quality| -quality));
+        let best = self.of_best();
         (least.expected + least.bias, best.expected + best.bias)
     }
 
@@ -172,10 +172,6 @@ impl Rehearsal {
         let score = self.history.scores()?[query * self.history.n_models() + model];
         (!score.is_nan()).then_some(score)
     }
-}
-
-fn least(values: &[f64]) -> usize {
-    least_of(values, |value| value)
 }
 
 /// The index of the least key, ties to the lower one.

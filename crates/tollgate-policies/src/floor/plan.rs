@@ -13,8 +13,8 @@
 use std::sync::Arc;
 
 use tollgate_core::{
-    Assignment, Choice, Coefficients, EstimateTable, Meter, PolicyError, Primal, Problem, Row,
-    Scope, Solution, SolveOptions, Solver, Status, round,
+    Assignment, Choice, Coefficients, EstimateTable, Meter, PolicyError, Problem, Row, Scope,
+    Solution, SolveOptions, Solver, Status, round,
 };
 
 use super::margin::Errors;
@@ -96,7 +96,6 @@ impl Floor {
         let mut errors = rehearsal.of_best();
         let mut target = alpha;
         let (mut warm, mut passes) = (None, 0);
-        let mut settled = false;
         for turn in 0..=ROUNDS {
             let problem = window.with_floor(target)?;
             let options = SolveOptions { gap: self.config().gap, ..SolveOptions::default() };
@@ -109,7 +108,7 @@ impl Floor {
             }
             errors = rehearsal.at(&problem.coefficients(&solution.prices));
             let next = asked(&errors);
-            settled = (next - target).abs() <= STAYS;
+            let settled = (next - target).abs() <= STAYS;
             // Between two targets that lead to each other, the higher one.
             if settled || turn == ROUNDS && next <= target {
                 let status = if settled { FloorStatus::Met } else { FloorStatus::Unsettled };
@@ -118,7 +117,6 @@ impl Floor {
             warm.clone_from(&solution.warm);
             target = next;
         }
-        debug_assert!(!settled);
         let problem = window.with_floor(target)?;
         let solution = solver.solve(&problem, &SolveOptions::default(), warm.as_ref())?;
         passes += solution.passes;
@@ -234,13 +232,5 @@ fn assemble(
         problem,
         solution,
         passes,
-    }
-}
-
-/// The shares of a window as they were solved, before rounding.
-impl FloorPlan {
-    /// The fractional answer, where there is one.
-    pub fn shares(&self) -> Option<&Primal> {
-        self.solution.primal.as_ref()
     }
 }

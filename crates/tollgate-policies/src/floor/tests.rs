@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use tollgate_core::{Choice, Meter, Problem, Row, Scope};
+use tollgate_core::{Choice, EstimateTable, Meter, Problem, Row, Scope};
 
 use super::*;
 use crate::testing::table;
