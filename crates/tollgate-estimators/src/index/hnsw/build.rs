@@ -8,7 +8,7 @@ use tollgate_core::{Purpose, Queries};
 use super::graph::TOP;
 use super::kernel::{Coarse, Fine, Metric, encode_query};
 use super::nodes::small;
-use super::walk::{Walker, distance_of, key, node_of};
+use super::walk::{Extent, Walker, distance_of, key, node_of};
 use super::{Buffers, Hnsw, HnswRecipe};
 
 /// Nodes a batch, at most; and at most one for every `SHARE` that are linked already.
@@ -115,11 +115,11 @@ impl Hnsw {
         let HnswRecipe { m, ef_construction: width, .. } = self.recipe;
         let (layer, blur) = (self.graph.layer(layer), self.nodes.coarseness());
         walker.remeasure(coarse);
-        let reach = walker.walk(layer, width, blur, coarse);
+        let reach = walker.walk(layer, Extent { blur, ..Extent::of(width) }, coarse);
         walker.remeasure(fine);
         let farthest = walker.beam[m.min(walker.beam.len() - 1)];
         if f64::from(distance_of(farthest)) + blur > reach {
-            walker.walk(layer, width, 0.0, fine);
+            walker.walk(layer, Extent::of(width), fine);
         }
     }
 

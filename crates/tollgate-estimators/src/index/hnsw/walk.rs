@@ -26,6 +26,30 @@ pub(super) fn distance_of(key: u64) -> f32 {
     f32::from_bits(if ordered >> 31 == 1 { ordered ^ 1 << 31 } else { !ordered })
 }
 
+/// How much farther away than what is wanted a walk looks on. With 1.2 the five nearest of
+/// 26,000 to 100,000 rows take 63 to 94 % of the distances of a walk to the end; from 1.1 on
+/// downward real prompts lose neighbors.
+const SLACK: f64 = 1.2;
+
+/// How far a walk goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    /// Nodes in the beam.
+    pub(super) width: usize,
+    /// How far the metric is off, at most.
+    pub(super) blur: f64,
+    /// Nodes that are wanted: a walk ends where the next is farther than [`SLACK`] times
+    /// the last of these, or with the beam. `usize::MAX` leaves it to the beam.
+    pub(super) wanted: usize,
+}
+
+impl Extent {
+    /// To the end of the beam, by a metric that is right.
+    pub(super) fn of(width: usize) -> Self {
+        Self { width, blur: 0.0, wanted: usize::MAX }
+    }
+}
+
 /// Reusable buffers of a walk; hold no answers from one to the next.
 #[derive(Debug, Default)]
 pub(super) struct Walker {
@@ -49,28 +73,27 @@ impl Walker {
         metric.measure(&[entry], &mut self.distances);
         self.beam.push(key(self.distances[0], entry));
         for layer in (layer + 1..=graph.levels[entry as usize]).rev() {
-            self.walk(graph.layer(layer), width, 0.0, metric);
+            self.walk(graph.layer(layer), Extent::of(width), metric);
         }
     }
 
-    /// From the beam, on one layer, to the nearest `width` nodes. Answers a distance than
-    /// which nothing that has not been found is nearer, as far as a graph can tell.
+    /// From the beam, on one layer, to the nearest nodes. Answers a distance than which
+    /// nothing that has not been found is nearer, as far as a graph can tell.
     ///
-    /// Stops where a whole beam is closer together than `blur`, since the metric does not
+    /// Stops where a whole beam is closer together than the blur, since the metric does not
     /// tell any longer where to go; the answer is then below everything.
-    pub(super) fn walk(
-        &mut self,
-        layer: Layer<'_>,
-        width: usize,
-        blur: f64,
-        metric: &impl Metric,
-    ) -> f64 {
+    pub(super) fn walk(&mut self, layer: Layer<'_>, extent: Extent, metric: &impl Metric) -> f64 {
+        let Extent { width, blur, .. } = extent;
         self.begin(layer.n_nodes());
         let mut at = 0;
         while at < self.beam.len() {
             if self.beam[at] & EXPANDED != 0 {
                 at += 1;
                 continue;
+            }
+            let far = self.far(extent);
+            if f64::from(distance_of(self.beam[at])) > far {
+                return far.min(self.reach(width));
             }
             self.beam[at] |= EXPANDED;
             self.find_fresh(layer.slots(node_of(self.beam[at])));
@@ -84,6 +107,13 @@ impl Walker {
             }
         }
         self.reach(width)
+    }
+
+    /// Beyond which distance nothing is followed. Never nearer than what may, by the blur, be
+    /// among those that are wanted.
+    fn far(&self, extent: Extent) -> f64 {
+        let last = extent.wanted.checked_sub(1).and_then(|last| self.beam.get(last));
+        last.map_or(f64::INFINITY, |&last| SLACK * f64::from(distance_of(last)) + 2.0 * extent.blur)
     }
 
     /// The distance of the last of a full beam.
