@@ -273,6 +273,35 @@ impl Kernel {
         }
     }
 
+    /// As [`half_products`](Self::half_products), of many queries: `out` has the shape
+    /// `(queries.len(), n_rows)`.
+    pub(super) fn half_products_of_many(
+        self,
+        rows: &[Chunk],
+        queries: &[&Halves],
+        n_rows: usize,
+        out: &mut [i32],
+    ) {
+        debug_assert_eq!(out.len(), n_rows * queries.len());
+        let (fours, rest) = queries.as_chunks::<4>();
+        let (first, last) = out.split_at_mut(4 * n_rows * fours.len());
+        for (four, out) in fours.iter().zip(first.chunks_exact_mut(4 * n_rows)) {
+            match self.0 {
+                // SAFETY: `all` found the features on this machine.
+                #[cfg(target_arch = "x86_64")]
+                Form::Avx512 => unsafe { x86::halves_of_four512(rows, four, out) },
+                _ => self.each_half(rows, four, n_rows, out),
+            }
+        }
+        self.each_half(rows, rest, n_rows, last);
+    }
+
+    fn each_half(self, rows: &[Chunk], queries: &[&Halves], n_rows: usize, out: &mut [i32]) {
+        for (query, out) in queries.iter().zip(out.chunks_exact_mut(n_rows)) {
+            self.half_products(rows, query, out);
+        }
+    }
+
     /// Overwrites `out` with `P_r (s_r t) + (e_r (1 + h) + h)`, `scale` being `(t, h)` and
     /// `each` all `s_r` and all `e_r`.
     pub(super) fn bounds(

@@ -24,7 +24,9 @@
 //!   bytes. Where many rows are not (near copies), the bytes are read at once.
 //! * Without codes, one query goes row by row in `f32`; cosines are within `e` of (1),
 //!   for `d = 384` `2.4e-5`.
-//! * A block of queries takes matrix products in `f32`, 256 x 1024 at a time.
+//! * A block of queries goes over half bytes and bytes sixteen at a time, so that a row is
+//!   waited for once and not once a query. Without half bytes it takes matrix products in
+//!   `f32`, 256 x 1024 at a time.
 //!
 //! Where more than a few rows stay after the codes (near copies), `f32` sorts them out
 //! before (1) does.
@@ -44,6 +46,7 @@
 //! above 4e9), the screen is left out and (1) is computed for every row.
 
 mod among;
+mod block;
 mod coarse;
 mod codes;
 mod file;
@@ -52,11 +55,10 @@ mod selection;
 use std::io::Write;
 use std::sync::Arc;
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
 use tollgate_core::{EstimateError, FitError, History, ParamError, Queries, Query, Scratch};
 
 pub(super) use self::among::{Screened, Sought};
+use self::block::Block;
 use self::codes::Codes;
 pub(super) use self::file::Header;
 use self::file::Rows;
@@ -65,9 +67,6 @@ use super::hnsw::prefetch;
 use super::products::Kernel;
 use super::{Capabilities, Index, IndexFileError, RowSets, check_grown};
 use crate::vector::{F32_LENGTHS, checked_norm, dot, dot_f32, dot_f32_error, inverse_norms};
-
-/// Rows a matrix product: 1024 rows of 384 `f32` are 1.5 MB, a second-level cache.
-const ROW_BLOCK: usize = 1024;
 
 /// Rows that one query is compared with at a time; their bounds stay on the stack.
 const ROW_TILE: usize = 256;
@@ -260,7 +259,7 @@ impl ExactScan {
             let mut passed = 0;
             let uppers = |first, floor, out: &mut [f32]| {
                 let products = &mut products[..out.len()];
-                passed = codes.uppers_above(coded, first, (floor, passed), products, out);
+                passed = codes.uppers_above(coded, first, (floor, passed), None, products, out);
             };
             let gap = |row| codes.gap(coded, row);
             self.screened(sought, scratch, uppers, gap);
@@ -383,57 +382,16 @@ impl Index for ExactScan {
         let norms = (0..n_queries)
             .map(|index| checked_norm(queries.query(index).embedding, self.dim))
             .collect::<Result<Vec<f64>, _>>()?;
-        let exclude = |index: usize| exclude_from.map(|first| first + small(index));
+        let block = Block { queries, norms: &norms, k, sets, exclude_from };
         if !norms.iter().all(|&norm| self.screens(norm)) {
             for index in 0..n_queries {
-                let child = scratch.child(index);
-                self.nearest_into(queries.query(index), k, sets, exclude(index), child)?;
+                let (exclude, child) = (block.exclude(index), scratch.child(index));
+                self.nearest_into(queries.query(index), k, sets, exclude, child)?;
             }
-            return Ok(());
-        }
-        let mut selections = vec![Selection::new(k); n_queries * sets.n_sets()];
-        for index in 0..n_queries {
-            for set in 0..sets.n_sets() {
-                scratch.child(index).child(set).scored.clear();
-            }
-        }
-        let left = &queries.embeddings[..n_queries * self.dim];
-        let left = MatRef::from_row_major_slice(left, n_queries, self.dim);
-        let mut products = vec![0.0_f32; n_queries * ROW_BLOCK];
-        for (block, rows) in self.rows.values().chunks(ROW_BLOCK * self.dim).enumerate() {
-            let first = block * ROW_BLOCK;
-            let n_rows = rows.len() / self.dim;
-            let products = &mut products[..n_queries * n_rows];
-            matmul(
-                MatMut::from_row_major_slice_mut(products, n_queries, n_rows),
-                Accum::Replace,
-                left,
-                MatRef::from_row_major_slice(rows, n_rows, self.dim).transpose(),
-                1.0,
-                Par::Seq,
-            );
-            let inverse_norms = &self.inverse_norms_f32[first..first + n_rows];
-            for (index, products) in products.chunks_exact_mut(n_rows).enumerate() {
-                let (inverse_norm, error) = (narrow(1.0 / norms[index]), narrow(self.error));
-                for (product, inverse) in products.iter_mut().zip(inverse_norms) {
-                    *product = *product * inverse * inverse_norm + error;
-                }
-                for set in 0..sets.n_sets() {
-                    let mask = sets.mask(set);
-                    let run = Run { first, uppers: products, mask, exclude: exclude(index) };
-                    let scored = &mut scratch.child(index).child(set).scored;
-                    let selection = &mut selections[index * sets.n_sets() + set];
-                    selection.offer(run, |_| self.gap(), scored);
-                }
-            }
-        }
-        for index in 0..n_queries {
-            let query = queries.query(index).embedding;
-            for set in 0..sets.n_sets() {
-                let scored = &mut scratch.child(index).child(set).scored;
-                selections[index * sets.n_sets() + set].compact(|_| self.gap(), scored);
-                self.refine(query, norms[index], k, scored);
-            }
+        } else if let Some(codes) = self.codes.as_ref().filter(|codes| codes.halved()) {
+            self.block_by_codes(codes, &block, scratch);
+        } else {
+            self.block_by_products(&block, scratch);
         }
         Ok(())
     }

@@ -83,29 +83,42 @@ fn half_products_by_hand() {
 }
 
 proptest! {
+    /// One query at a time and many at once, fewer and more than a register's worth of both.
     #[test]
     fn halves_are_multiplied_alike(
         dim in prop::sample::select(vec![1_usize, 64, 127, 128, 384, 4096]),
-        bytes in prop::collection::vec(any::<u8>(), 2 * 4096 / 2),
+        bytes in prop::collection::vec(any::<u8>(), 4096),
         factors in prop::collection::vec(-127_i8..=127, 4096),
+        (n_rows, n_queries) in (1_usize..10, 0_usize..10),
     ) {
         let n_chunks = dim.div_ceil(128);
-        let (rows, _) = bytes.as_chunks::<CHUNK>();
-        let rows: Vec<Chunk> = rows[..2 * n_chunks.min(32)].iter().map(|&row| Chunk(row)).collect();
-        let query = Halves::new(n_chunks, factors[..dim].iter().copied());
-        let expected = |row: usize| -> i64 {
-            (0..dim)
-                .map(|at| {
-                    let byte = rows[row * n_chunks + at / 128].0[at % 64];
-                    let code = 2 * i64::from(byte >> (4 * (at / 64 % 2)) & 15) - 15;
-                    code * i64::from(factors[at])
-                })
-                .sum()
+        let (chunks, _) = bytes.as_chunks::<CHUNK>();
+        let chunks = chunks.iter().cycle().take(n_rows * n_chunks);
+        let rows: Vec<Chunk> = chunks.map(|&row| Chunk(row)).collect();
+        let factors = |query: usize| factors[query..].iter().chain(&factors[..query]).take(dim);
+        let queries: Vec<Halves> =
+            (0..n_queries).map(|query| Halves::new(n_chunks, factors(query).copied())).collect();
+        let expected = |query: usize, row: usize| -> i64 {
+            let code = |at: usize| {
+                let byte = rows[row * n_chunks + at / 128].0[at % 64];
+                2 * i64::from(byte >> (4 * (at / 64 % 2)) & 15) - 15
+            };
+            factors(query).enumerate().map(|(at, &factor)| code(at) * i64::from(factor)).sum()
         };
+        let expected: Vec<i64> = (0..n_queries)
+            .flat_map(|query| (0..n_rows).map(move |row| (query, row)))
+            .map(|(query, row)| expected(query, row))
+            .collect();
+        let widened = |out: &[i32]| out.iter().map(|&sum| i64::from(sum)).collect::<Vec<i64>>();
         for kernel in Kernel::all() {
-            let mut out = [0; 2];
-            kernel.half_products(&rows, &query, &mut out);
-            prop_assert_eq!(out.map(i64::from), [expected(0), expected(1)]);
+            let mut out = vec![-1; n_queries * n_rows];
+            for (query, out) in queries.iter().zip(out.chunks_exact_mut(n_rows)) {
+                kernel.half_products(&rows, query, out);
+            }
+            prop_assert_eq!(&widened(&out), &expected);
+            out.fill(-1);
+            kernel.half_products_of_many(&rows, &queries.iter().collect::<Vec<_>>(), n_rows, &mut out);
+            prop_assert_eq!(&widened(&out), &expected);
         }
     }
 }

@@ -63,6 +63,50 @@ pub(super) fn halves512(rows: &[Chunk], query: &Halves, out: &mut [i32]) {
     super::halves(last, query, rest);
 }
 
+/// Four rows by four queries at a time: half bytes are taken apart once for all four.
+/// `out` is row-major `(4, n_rows)`.
+#[target_feature(enable = "avx512f,avx512vnni")]
+pub(super) fn halves_of_four512(rows: &[Chunk], queries: &[&Halves; 4], out: &mut [i32]) {
+    let n_rows = out.len() / 4;
+    let n_chunks = queries[0].n_chunks;
+    let whole = n_rows - n_rows % 4;
+    for first in (0..whole).step_by(4) {
+        let rows = &rows[first * n_chunks..(first + 4) * n_chunks];
+        for (at, sums) in sixteen512(rows, n_chunks, queries).into_iter().enumerate() {
+            let offset = queries[at].offset;
+            out[at * n_rows + first..][..4].copy_from_slice(&sums.map(|sum| 2 * sum - offset));
+        }
+    }
+    for (query, out) in queries.iter().zip(out.chunks_exact_mut(n_rows.max(1))) {
+        super::halves(&rows[whole * n_chunks..], query, &mut out[whole..]);
+    }
+}
+
+/// `sum_l u_rl w_l` of four rows, for each of four queries.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn sixteen512(rows: &[Chunk], n_chunks: usize, queries: &[&Halves; 4]) -> [[i32; 4]; 4] {
+    let mask = _mm512_set1_epi8(15);
+    let mut sums = [[_mm512_setzero_si512(); 4]; 4];
+    for at in 0..n_chunks {
+        let mut codes = [[_mm512_setzero_si512(); 2]; 4];
+        for (row, [lower, upper]) in codes.iter_mut().enumerate() {
+            let both = load512(&rows[row * n_chunks + at].0);
+            *lower = _mm512_and_si512(both, mask);
+            *upper = _mm512_and_si512(_mm512_srli_epi32::<4>(both), mask);
+        }
+        for (sums, query) in sums.iter_mut().zip(queries) {
+            let [low, high] = &query.bytes[at];
+            let (low, high) = (load512(low), load512(high));
+            for (sum, [lower, upper]) in sums.iter_mut().zip(codes) {
+                *sum = _mm512_dpbusd_epi32(*sum, lower, low);
+                *sum = _mm512_dpbusd_epi32(*sum, upper, high);
+            }
+        }
+    }
+    [four_sums(sums[0]), four_sums(sums[1]), four_sums(sums[2]), four_sums(sums[3])]
+}
+
 /// `sum_l u_rl w_l` of four rows: four sums take as many steps to add up as one.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
@@ -80,7 +124,13 @@ fn four512(rows: &[Chunk], n_chunks: usize, query: &Halves) -> [i32; 4] {
             *sum = _mm512_dpbusd_epi32(*sum, upper, high);
         }
     }
-    let [a, b, c, d] = sums;
+    four_sums(sums)
+}
+
+/// What the lanes of each of four registers add up to.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn four_sums([a, b, c, d]: [__m512i; 4]) -> [i32; 4] {
     let ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
     let cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
     let all = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));

@@ -44,7 +44,7 @@ pub(super) struct Coarse {
 /// A coarsely coded query.
 #[derive(Clone, Debug)]
 pub(super) struct CoarseQuery {
-    halves: Halves,
+    pub(super) halves: Halves,
     /// `t`.
     step: f32,
     /// `h`, rounded up.
@@ -107,19 +107,30 @@ impl Coarse {
         CoarseQuery { halves, step, error: to_f32(square.sqrt() + ROUNDING).next_up() }
     }
 
-    /// Overwrites `out` with `upper_r` of the rows from `first` on, using `products`, as
-    /// long, on the way.
+    /// Overwrites `products`, row-major `(queries.len(), n_rows)`, with what
+    /// [`uppers`](Self::uppers) needs of `n_rows` rows from `first` on.
+    pub(super) fn products(
+        &self,
+        kernel: Kernel,
+        queries: &[&Halves],
+        (first, n_rows): (usize, usize),
+        products: &mut [i32],
+    ) {
+        let rows = &self.chunks[first * self.n_chunks..(first + n_rows) * self.n_chunks];
+        kernel.half_products_of_many(rows, queries, n_rows, products);
+    }
+
+    /// Overwrites `out` with `upper_r` of the rows from `first` on, of whose products it is
+    /// made.
     pub(super) fn uppers(
         &self,
         kernel: Kernel,
         query: &CoarseQuery,
         first: usize,
-        products: &mut [i32],
+        products: &[i32],
         out: &mut [f32],
     ) {
         let last = first + out.len();
-        let chunks = &self.chunks[first * self.n_chunks..last * self.n_chunks];
-        kernel.half_products(chunks, &query.halves, products);
         let each = (&self.scales[first..last], &self.errors[first..last]);
         kernel.bounds(products, (query.step, query.error), each, out);
     }

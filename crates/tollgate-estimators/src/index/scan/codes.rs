@@ -45,7 +45,7 @@
 //! large-scale inference with anisotropic vector quantization*, ICML 2020, for scans over
 //! codes; the bounds are those of any filter and refine.
 
-use super::super::products::{CHUNK, Chunk, Factors, Kernel, MAX_CHUNKS, round};
+use super::super::products::{CHUNK, Chunk, Factors, Halves, Kernel, MAX_CHUNKS, round};
 use super::coarse::{Coarse, CoarseQuery};
 use super::selection::small;
 
@@ -107,6 +107,11 @@ impl Codes {
         self.scales.len()
     }
 
+    /// Whether there are half bytes.
+    pub(super) fn halved(&self) -> bool {
+        self.coarse.is_some()
+    }
+
     /// Codes the directions of more rows, of which none is zero.
     pub(super) fn extend(&mut self, rows: &[f32], inverse_norms: &[f64]) {
         if let Some(coarse) = &mut self.coarse {
@@ -166,14 +171,29 @@ impl Codes {
         self.kernel.bounds(products, (query.step, query.error), each, out);
     }
 
+    /// Overwrites `products`, row-major `(queries.len(), n_rows)`, with those of the half
+    /// bytes of `n_rows` rows from `first` on; left alone where there are none.
+    pub(super) fn half_products(
+        &self,
+        queries: &[&Halves],
+        rows: (usize, usize),
+        products: &mut [i32],
+    ) {
+        if let Some(coarse) = &self.coarse {
+            coarse.products(self.kernel, queries, rows, products);
+        }
+    }
+
     /// As [`uppers`](Self::uppers), but rows below `floor` may be given the lowest number
     /// instead, and mostly are, by the half bytes. `passed` is what the last call answered:
-    /// how many rows passed these, or would have had to be asked.
+    /// how many rows passed these, or would have had to be asked. `halves` are the
+    /// [`half_products`](Self::half_products) of these rows, if they are known.
     pub(super) fn uppers_above(
         &self,
         query: &CodedQuery,
         first: usize,
         (floor, passed): (f32, usize),
+        halves: Option<&[i32]>,
         products: &mut [i32],
         out: &mut [f32],
     ) -> usize {
@@ -186,7 +206,13 @@ impl Codes {
             // Asked again before long, as rows change.
             return passed / 2;
         }
-        coarse.uppers(self.kernel, half, first, products, out);
+        match halves {
+            Some(halves) => coarse.uppers(self.kernel, half, first, halves, out),
+            None => {
+                coarse.products(self.kernel, &[&half.halves], (first, out.len()), products);
+                coarse.uppers(self.kernel, half, first, products, out);
+            }
+        }
         let mut rows = [0; MOST];
         let passed = self.kernel.passing(out, floor, &mut rows[..out.len()]);
         let rows = &mut rows[..passed];
@@ -224,6 +250,11 @@ impl Codes {
 }
 
 impl CodedQuery {
+    /// In half bytes, where that pays.
+    pub(super) fn halves(&self) -> Option<&Halves> {
+        self.coarse.as_ref().map(|coarse| &coarse.halves)
+    }
+
     /// `upper_r` of a row whose `c_r . w` is `product`.
     fn upper(&self, product: i32, scale: f32, error: f32) -> f32 {
         #[expect(clippy::cast_precision_loss, reason = "one of the roundings of (3)")]

@@ -19,7 +19,9 @@ fn uppers(codes: &Coarse, query: &[f32]) -> Vec<f32> {
     let query = codes.query(query, inverse_norm(query));
     let n_rows = codes.scales.len();
     let (mut products, mut uppers) = (vec![0; n_rows], vec![0.0; n_rows]);
-    codes.uppers(Kernel::best(), &query, 0, &mut products, &mut uppers);
+    let kernel = Kernel::best();
+    codes.products(kernel, &[&query.halves], (0, n_rows), &mut products);
+    codes.uppers(kernel, &query, 0, &products, &mut uppers);
     uppers
 }
 
