@@ -204,4 +204,39 @@ mod tests {
             assert_eq!(distance_of(pair[1] | EXPANDED).to_bits(), distance.to_bits());
         }
     }
+    /// Node `n` is `n + 1` away.
+    struct ByNumber;
+
+    impl Metric for ByNumber {
+        fn measure(&self, nodes: &[u32], out: &mut Vec<f32>) {
+            out.clear();
+            out.extend(nodes.iter().map(|&node| node as f32 + 1.0));
+        }
+    }
+
+    /// Ten nodes in a row, walked from the nearest on.
+    fn walked(extent: Extent) -> (f64, Vec<u32>) {
+        let mut graph = Graph::new(2);
+        (0..10).for_each(|_| graph.push(0));
+        for node in 0..10_u32 {
+            let links = [node.checked_sub(1), Some(node + 1).filter(|&next| next < 10)];
+            graph.link(node, 0, &links.into_iter().flatten().collect::<Vec<u32>>());
+        }
+        let mut walker = Walker::default();
+        walker.descend(&graph, 0, 1, &ByNumber);
+        let reach = walker.walk(graph.layer(0), extent, &ByNumber);
+        (reach, walker.beam.iter().map(|&key| node_of(key)).collect())
+    }
+
+    /// The next is followed while it is at most 1.2 times as far as the last that is wanted,
+    /// and twice the blur: 1 * 1.2 = 1.2 < 2, 5 * 1.2 = 6 but not 7, 5 * 1.2 + 2 * .6 = 7.2.
+    #[test]
+    fn a_walk_ends_where_the_rest_is_too_far_away() {
+        let extent = |wanted, blur| Extent { wanted, blur, ..Extent::of(20) };
+        assert_eq!(walked(Extent::of(20)), (f64::INFINITY, (0..10).collect()));
+        assert_eq!(walked(extent(1, 0.0)), (1.2, vec![0, 1]));
+        assert_eq!(walked(extent(5, 0.0)), (6.0, (0..7).collect()));
+        assert_eq!(walked(extent(5, 0.6)), (7.2, (0..8).collect()));
+        assert_eq!(walked(Extent { wanted: 5, ..Extent::of(3) }), (3.0, vec![0, 1, 2]));
+    }
 }
