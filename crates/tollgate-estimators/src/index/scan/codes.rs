@@ -206,12 +206,11 @@ impl Codes {
             // Asked again before long, as rows change.
             return passed / 2;
         }
-        match halves {
-            Some(halves) => coarse.uppers(self.kernel, half, first, halves, out),
-            None => {
-                coarse.products(self.kernel, &[&half.halves], (first, out.len()), products);
-                coarse.uppers(self.kernel, half, first, products, out);
-            }
+        if let Some(halves) = halves {
+            coarse.uppers(self.kernel, half, first, halves, out);
+        } else {
+            coarse.products(self.kernel, &[&half.halves], (first, out.len()), products);
+            coarse.uppers(self.kernel, half, first, products, out);
         }
         let mut rows = [0; MOST];
         let passed = self.kernel.passing(out, floor, &mut rows[..out.len()]);
