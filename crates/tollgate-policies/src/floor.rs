@@ -39,7 +39,8 @@
 //! * A batch is planned at once: [`Floor::plan`], which also says what cannot be met, and
 //!   [`FloorBatch`], the policy made of it.
 //! * A stream is steered: [`FloorPrices`](crate::FloorPrices) holds (3) on what is still to
-//!   come, less what has been achieved, for which real scores count where they have been told.
+//!   come, less what has been achieved. Where scores are told it follows the cheapest course
+//!   instead of holding a margin: what is missed now can be made up for later.
 //!
 //! # Departures from the paper
 //! OmniRouter's floor is on the estimates as they are, its multipliers come from a fixed number
@@ -52,6 +53,7 @@
 
 mod account;
 mod batch;
+mod course;
 mod margin;
 mod plan;
 
@@ -66,6 +68,7 @@ pub use self::margin::{Errors, Margin, Rehearsal};
 pub use self::plan::{FloorPlan, FloorStatus};
 
 pub(crate) use self::account::{Account, Plan};
+pub(crate) use self::course::Course;
 
 /// Knobs of a floor. Unchecked until [`build`](Self::build), [`build_batch`](Self::build_batch)
 /// or [`build_prices`](Self::build_prices). At most one of `floor` and `reach` is given.
@@ -201,14 +204,24 @@ impl Floor {
     /// estimates.
     pub fn promise(&self, rehearsal: &Rehearsal, queries: usize) -> f64 {
         let best = rehearsal.of_best();
-        let z = self.quantile(ENDS, rehearsal, queries);
+        let z = self.quantile(rehearsal, queries);
         best.expected + best.bias - z * best.of_mean(queries as f64)
     }
 
-    /// How many standard deviations of (2) the target keeps from the floor, where the risk that
-    /// is allowed is divided between so many ends.
-    pub(crate) fn quantile(&self, ends: f64, rehearsal: &Rehearsal, queries: usize) -> f64 {
-        let level = 1.0 - (1.0 - self.config.confidence) / ends;
+    /// The course of a window of `queries` whose scores are told. `None` where no margin is asked
+    /// for, or there is nothing to choose.
+    pub(crate) fn course(&self, rehearsal: &Rehearsal, queries: f64) -> Option<Course> {
+        if self.config.margin == Margin::None {
+            return None;
+        }
+        let risk = (1.0 - self.config.confidence) / ENDS;
+        let known = rehearsal.of_best().known;
+        Course::new(&rehearsal.steps(), known, queries, self.alpha(rehearsal), risk)
+    }
+
+    /// How many standard deviations of (2) the target keeps from the floor.
+    pub(crate) fn quantile(&self, rehearsal: &Rehearsal, queries: usize) -> f64 {
+        let level = 1.0 - (1.0 - self.config.confidence) / ENDS;
         match self.config.margin {
             Margin::None => 0.0,
             Margin::Normal => Normal::standard().inverse_cdf(level),

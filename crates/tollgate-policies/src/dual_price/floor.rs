@@ -15,13 +15,13 @@
 //!
 //! are solved for again, with the target `t` that the account of the window asks of the rest,
 //! as [`Errors`] of the last prices on the history correct it. Scores that are told enter the
-//! account, so the price on quality follows what has really been achieved: as little is open at
-//! the end, the margin goes to nothing, and what was kept in reserve is saved. Whoever is steered
-//! at every moment to where the promise is just kept meets the edge again and again: by the
-//! reflection of a walk it is crossed twice as often as at one given moment, and who is behind
-//! near the best that models can do cannot catch up. Where scores are told a quarter of the
-//! risk is therefore allowed that is allowed where none are; since what is kept in reserve is
-//! given back, it costs little.
+//! account, so the price on quality follows what has really been achieved.
+//!
+//! As long as no score has been told, `t` has a margin for all that is not known. From the first
+//! one on it follows a *course* that was computed beforehand: who will hear how things go need
+//! not keep everything in reserve from the start, and who is behind near the best that models
+//! can do cannot catch up, so how much to keep, and when, is a problem of its own. Of scores
+//! that are told for a sample only, the others still need their margin.
 //!
 //! All rows of (1) are soft, at a penalty far above what quality costs anywhere: where the floor
 //! is out of reach, the best that can be had is what the prices lead to, and where budgets are
@@ -39,6 +39,7 @@
 //! Mei et al. (2025), OmniRouter, arXiv:2502.20576. Li and Ye (2022) for re-solving on what is
 //! left.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use tollgate_core::{
@@ -48,7 +49,7 @@ use tollgate_core::{
 
 use super::outlook::{Ahead, Outlook};
 use super::{PriceSource, pace, sample, ties};
-use crate::floor::{Account, Errors, Floor, Plan, Rehearsal};
+use crate::floor::{Account, Course, Errors, Floor, Plan, Rehearsal};
 use crate::setup::history;
 
 /// Prices that hold a floor.
@@ -91,10 +92,11 @@ impl PriceSource for FloorPrices {
             (window, _) => window,
         };
         let queries = usize::try_from(queries).unwrap_or(usize::MAX);
-        let quantile = |ends| self.floor.quantile(ends, &rehearsal, queries);
         Ok(Box::new(Steering {
             alpha: self.floor.alpha(&rehearsal),
-            quantiles: [quantile(UNTOLD), quantile(TOLD)],
+            z: self.floor.quantile(&rehearsal, queries),
+            queries: queries as f64,
+            course: OnceCell::new(),
             errors: rehearsal.of_best(),
             rehearsal,
             // Costs that are all 0 need no penalty to be kept.
@@ -132,17 +134,16 @@ fn weighed(problem: &Problem, mut prices: Vec<f64>, dual_bound: f64, per_second:
     }
 }
 
-/// Between how many ends the risk is divided, where no score has been told and where some have.
-const UNTOLD: f64 = 2.0;
-const TOLD: f64 = 8.0;
-
 /// The run state of [`FloorPrices`].
 #[derive(Debug)]
 struct Steering {
     floor: Floor,
     alpha: f64,
-    /// Where no score has been told, and where some have.
-    quantiles: [f64; 2],
+    z: f64,
+    /// Queries in a window.
+    queries: f64,
+    /// Once scores are told, if there is one.
+    course: OnceCell<Option<Course>>,
     rehearsal: Rehearsal,
     /// Of the last prices, on the history.
     errors: Errors,
@@ -187,10 +188,21 @@ impl Steering {
         }
     }
 
+    /// The mean that the rest is asked to be expected to score.
+    fn target(&self, rest: f64) -> f64 {
+        let Self { account, alpha, z, errors, .. } = self;
+        if account.is_steered() {
+            let course = || self.floor.course(&self.rehearsal, self.queries);
+            if let Some(course) = self.course.get_or_init(course) {
+                return account.target_on(course, (*alpha, *z), errors, rest);
+            }
+        }
+        account.target(*alpha, *z, errors, rest)
+    }
+
     /// The rows of (1) over queries of this weight in all.
     fn rows(&mut self, progress: &Progress<'_>, rest: f64, weight: f64) -> Vec<Row> {
-        let z = self.quantiles[usize::from(self.account.is_steered())];
-        let target = self.account.target(self.alpha, z, &self.errors, rest).clamp(0.0, 1.0);
+        let target = self.target(rest).clamp(0.0, 1.0);
         let floor = Row::at_least(Meter::Quality, Scope::all(), target * weight);
         self.target = target;
         let rows = pace::rows(self.horizon, progress, weight);

@@ -16,7 +16,9 @@
 //! ```
 //!
 //! which is equation (3) of the floor's page for the part of the window that is not known, and
-//! the very same before the first arrival. `b` is the bias of the prices in force, and `e` how
+//! the very same before the first arrival. On a course, which knows what scores to aim for when
+//! so much is needed of so many, `b` and what follows from it are the course's, and `m` is only
+//! for the share of answers whose scores are not told. `b` is the bias of the prices in force, and `e` how
 //! far scores that were told are from what was expected of them, bias included: their sum over
 //! the history's `n` and their own number, one sample with a history where that mean is 0.
 //!
@@ -29,6 +31,7 @@
 
 use std::collections::VecDeque;
 
+use super::course::Course;
 use super::margin::Errors;
 
 /// What is remembered of an arrival until its answer is known.
@@ -146,14 +149,48 @@ impl Account {
 
     /// Equation (1): what the `rest` queries to come must be expected to score on average.
     pub(crate) fn target(&self, alpha: f64, z: f64, errors: &Errors, rest: f64) -> f64 {
-        let known = errors.known + self.compared;
-        let error = self.errors / known;
         let open = self.untold + rest;
-        let margin = z * errors.deviation * (open * (1.0 + open / known)).sqrt();
-        let sure = self.achieved + self.expected + self.untold * error;
+        let margin = self.margin(z, errors, open);
+        let lacking = self.needed(alpha, errors, rest) - rest * alpha + margin;
+        alpha + lacking / rest.max(SPREAD * open) - self.off(errors)
+    }
+
+    /// As [`target`](Self::target), on a course.
+    pub(crate) fn target_on(
+        &self,
+        course: &Course,
+        (alpha, z): (f64, f64),
+        errors: &Errors,
+        rest: f64,
+    ) -> f64 {
+        // What nobody will tell is not learned on the way, and needs its margin from the start.
+        let share = self.untold / (self.told + self.untold);
+        let margin = self.margin(z, errors, self.untold + share * rest);
+        let off = self.off(errors) - errors.bias;
+        course.aim(rest, self.needed(alpha, errors, rest) + margin) - off
+    }
+
+    /// What the `rest` queries to come have to score in all.
+    fn needed(&self, alpha: f64, errors: &Errors, rest: f64) -> f64 {
+        let sure = self.achieved + self.expected + self.untold * self.error(errors);
+        (self.told + self.untold + rest) * alpha - sure
+    }
+
+    /// `m` for so many answers that are not known.
+    fn margin(&self, z: f64, errors: &Errors, open: f64) -> f64 {
+        let known = errors.known + self.compared;
+        z * errors.deviation * (open * (1.0 + open / known)).sqrt()
+    }
+
+    /// `e`.
+    fn error(&self, errors: &Errors) -> f64 {
+        self.errors / (errors.known + self.compared)
+    }
+
+    /// How far scores are above what prices were solved for.
+    fn off(&self, errors: &Errors) -> f64 {
         let surplus = self.surplus / (errors.known + self.answers);
-        let lacking = (self.told + self.untold) * alpha - sure + margin;
-        alpha + lacking / rest.max(SPREAD * open) - errors.bias - error - surplus
+        errors.bias + self.error(errors) + surplus
     }
 }
 

@@ -21,6 +21,8 @@
 use serde::{Deserialize, Serialize};
 use tollgate_core::{Coefficients, EstimateTable, Estimates, Meter, Purpose, Seed};
 
+use super::course::Step;
+
 /// Where the margin of a floor comes from.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -59,6 +61,11 @@ impl Errors {
 pub struct Rehearsal {
     history: EstimateTable,
 }
+
+/// Prices of quality that are tried, and from where to where: powers of ten of the dearest
+/// answer's cost.
+const WORTHS: u32 = 64;
+const DECADES: (f64, f64) = (-5.0, 3.0);
 
 /// How often the bootstrap draws.
 const DRAWS: u64 = 400;
@@ -109,6 +116,47 @@ impl Rehearsal {
             }
             best.0
         })
+    }
+
+    /// What prices of quality lead to, from the cheapest model to the highest expectation.
+    pub(crate) fn steps(&self) -> Vec<Step> {
+        let dearest = self.history.cost().iter().copied().fold(0.0, f64::max);
+        let worths = (0..=WORTHS).map(|at| {
+            let exponent = DECADES.0 + (DECADES.1 - DECADES.0) * f64::from(at) / f64::from(WORTHS);
+            dearest * 10_f64.powf(exponent)
+        });
+        let priced = worths.map(|worth| {
+            let score = move |quality: f64, cost: f64| worth * quality - cost;
+            self.step(|expected| {
+                let scores = expected.quality.iter().zip(expected.cost);
+                let scores = scores.map(|(&quality, &cost)| score(quality, cost));
+                least_of(&scores.collect::<Vec<f64>>(), |score| -score)
+            })
+        });
+        let best = self.step(|expected| least_of(expected.quality, |quality| -quality));
+        priced.chain([best]).collect()
+    }
+
+    fn step(&self, choose: impl Fn(&Estimates<'_>) -> usize) -> Step {
+        let (mut cost, mut expected) = (0.0, 0.0);
+        let mut scores = Moments::default();
+        for (query, estimates) in self.rows() {
+            let model = choose(&estimates);
+            cost += estimates.cost[model];
+            expected += estimates.quality[model];
+            if let Some(score) = self.score(query, model) {
+                scores.add(score);
+            }
+        }
+        let n = self.history.n_queries() as f64;
+        let (cost, expected) = (cost / n, expected / n);
+        if scores.n < 2.0 {
+            let chance = expected.clamp(0.0, 1.0);
+            let deviation = (chance * (1.0 - chance)).sqrt();
+            return Step { mean: expected, expected, cost, deviation };
+        }
+        let (mean, deviation) = scores.mean_and_deviation();
+        Step { mean, expected, cost, deviation }
     }
 
     fn errors(&self, choose: impl Fn(&Estimates<'_>) -> usize) -> Errors {

@@ -18,7 +18,7 @@ use tollgate_core::{
 };
 
 use super::margin::Errors;
-use super::{ENDS, Floor, Rehearsal};
+use super::{Floor, Rehearsal};
 
 /// How a plan ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,7 +91,7 @@ impl Floor {
         let window = Window::new(queries, capacities)?;
         let n = window.n;
         let alpha = self.alpha(rehearsal);
-        let z = self.quantile(ENDS, rehearsal, queries.n_queries());
+        let z = self.quantile(rehearsal, queries.n_queries());
         let asked = |errors: &Errors| alpha - errors.bias + z * errors.of_mean(n);
         let mut errors = rehearsal.of_best();
         let mut target = alpha;

@@ -109,7 +109,7 @@ fn the_bootstrap_finds_the_normal_quantile() {
     let rehearsal = Rehearsal::new(history);
     let of = |margin| {
         let floor = FloorConfig { margin, ..FloorConfig::default() }.build().unwrap();
-        floor.quantile(2.0, &rehearsal, 600)
+        floor.quantile(&rehearsal, 600)
     };
     assert!((of(Margin::Normal) - 1.6449).abs() < 1e-3);
     assert!((of(Margin::Bootstrap) - 1.645).abs() < 0.25, "{}", of(Margin::Bootstrap));
