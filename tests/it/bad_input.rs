@@ -149,7 +149,7 @@ fn embeddings_that_do_not_fit() {
     let refused = router.route(&Request::new(&[1.0, 0.0])).unwrap_err();
     insta::assert_snapshot!(refused, @"the embedding has 2 dimensions, the history 40");
     let mut one = EstimateTable::zeros(1, table.models().len());
-    let query = Query { embedding: &[0.0; 40] };
+    let query = Query::new(&[0.0; 40]);
     let zero =
         one.fill(|out| router.estimator().estimate_into(query, &mut Scratch::default(), out));
     insta::assert_snapshot!(zero.unwrap_err(), @"the embedding is the zero vector");

@@ -42,7 +42,7 @@ fn service_and_replay_see_the_same_estimates() {
     let fitted = Arc::<dyn tollgate::core::Estimator>::from(fitted);
     for (arrival, &row) in scenario.rows().iter().enumerate() {
         let mut single = EstimateTable::zeros(1, table.models().len());
-        let query = Query { embedding: table.queries().query(row).embedding };
+        let query = Query::new(table.queries().query(row).embedding);
         single.fill(|out| fitted.estimate_into(query, &mut Scratch::default(), out)).unwrap();
         assert_eq!(single.row(0).quality, batch.row(arrival).quality, "arrival {arrival}");
         assert_eq!(single.row(0).cost, batch.row(arrival).cost, "arrival {arrival}");

@@ -3,7 +3,7 @@
 
 use thiserror::Error;
 
-use crate::{Meter, ModelId};
+use crate::{Meter, ModelId, PriceListError};
 
 /// A plug-in's own cause.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -88,6 +88,14 @@ pub enum HistoryError {
         query: usize,
         /// The model.
         model: ModelId,
+        /// The value.
+        got: f64,
+    },
+    /// A number of tokens out of range.
+    #[error("tokens of history prompt {query} must be finite and >= 0, got {got}")]
+    InputTokens {
+        /// The prompt.
+        query: usize,
         /// The value.
         got: f64,
     },
@@ -287,6 +295,17 @@ pub enum FitError {
         /// What was given.
         got: usize,
     },
+    /// A history that does not say how long its prompts are.
+    #[error(
+        "{recipe} prices lengths, and the history does not say how many tokens its prompts have"
+    )]
+    NoInputTokens {
+        /// The recipe.
+        recipe: String,
+    },
+    /// A price list that lacks a model of the history.
+    #[error(transparent)]
+    PriceList(#[from] PriceListError),
     /// The plug-in's own cause.
     #[error("{recipe} could not be fitted")]
     Other {
@@ -320,6 +339,12 @@ pub enum EstimateError {
     /// An embedding without a direction.
     #[error("the embedding is the zero vector")]
     ZeroVector,
+    /// A number of tokens out of range.
+    #[error("tokens of the prompt must be finite and >= 0, got {got}")]
+    InputTokens {
+        /// The value.
+        got: f64,
+    },
 }
 
 /// A solve that broke down.

@@ -2,43 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::{HistoryError, Models};
-
-/// One prompt, as an estimator sees it.
-#[derive(Clone, Copy, Debug)]
-pub struct Query<'a> {
-    /// Shape `(dim,)`, of length 1 in the Euclidean norm up to rounding.
-    pub embedding: &'a [f32],
-}
-
-/// Some prompts.
-#[derive(Clone, Copy, Debug)]
-pub struct Queries<'a> {
-    /// Row-major `(len, dim)`.
-    pub embeddings: &'a [f32],
-    /// The dimension of the embedding.
-    pub dim: usize,
-}
-
-impl<'a> Queries<'a> {
-    /// How many prompts.
-    pub fn len(&self) -> usize {
-        self.embeddings.len().checked_div(self.dim).unwrap_or(0)
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Prompt number `index`.
-    pub fn query(&self, index: usize) -> Query<'a> {
-        Query { embedding: &self.embeddings[index * self.dim..(index + 1) * self.dim] }
-    }
-}
+use crate::{HistoryError, Models, Queries};
 
 /// Labelled prompts: an embedding each, and for each model its score and cost, or a
-/// gap where the model was not run.
+/// gap where the model was not run. Where somebody has counted them, the tokens of each
+/// prompt as well.
 #[derive(Clone, Debug)]
 pub struct History {
     models: Models,
@@ -47,6 +15,7 @@ pub struct History {
     embeddings: Arc<[f32]>,
     quality: Arc<[f64]>,
     cost: Arc<[f64]>,
+    input_tokens: Option<Arc<[f64]>>,
 }
 
 impl History {
@@ -67,9 +36,7 @@ impl History {
         mut cost: Vec<f64>,
     ) -> Result<Self, HistoryError> {
         let labels = check(&models, 0, dim, &embeddings, &mut quality, &mut cost)?;
-        if let Some(model) = labels.iter().position(|&count| count == 0) {
-            return Err(HistoryError::Unlabelled { model: models.id(model).clone() });
-        }
+        all_labelled(&models, &labels)?;
         let n_queries = quality.len() / models.len();
         Ok(Self {
             models,
@@ -78,11 +45,47 @@ impl History {
             embeddings: embeddings.into(),
             quality: quality.into(),
             cost: cost.into(),
+            input_tokens: None,
         })
+    }
+
+    /// The same prompts with the tokens of each, shape `(len,)`, finite and `>= 0`, in place of
+    /// any that were known.
+    ///
+    /// # Errors
+    /// [`HistoryError::Length`] where there is not one count for each prompt,
+    /// [`HistoryError::InputTokens`] names the first that is out of range.
+    pub fn with_input_tokens(mut self, tokens: Vec<f64>) -> Result<Self, HistoryError> {
+        if tokens.len() != self.n_queries {
+            let (what, expected) = ("input tokens", self.n_queries);
+            return Err(HistoryError::Length { what, expected, got: tokens.len() });
+        }
+        if let Some(query) = tokens.iter().position(|&x| !(x >= 0.0 && x.is_finite())) {
+            return Err(HistoryError::InputTokens { query, got: tokens[query] });
+        }
+        self.input_tokens = Some(tokens.into());
+        Ok(self)
+    }
+
+    /// The same prompts and scores with other costs, row-major `(len, n_models)`, finite and
+    /// `>= 0`, or NaN for a gap: for recipes that learn something else than USD. An option of
+    /// which only one of score and cost is known counts as a gap.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_cost(&self, mut cost: Vec<f64>) -> Result<Self, HistoryError> {
+        let mut quality = self.quality.to_vec();
+        let labels = check(&self.models, 0, self.dim, &self.embeddings, &mut quality, &mut cost)?;
+        all_labelled(&self.models, &labels)?;
+        Ok(Self { quality: quality.into(), cost: cost.into(), ..self.clone() })
     }
 
     /// These prompts and some more after them, of which a model may be labelled on none.
     /// Shapes and ranges as in [`new`](Self::new).
+    ///
+    /// The tokens of the new prompts are not known, and the tokens of some are none at all:
+    /// the longer history has none, until [`with_input_tokens`](Self::with_input_tokens) says
+    /// those of old and new.
     ///
     /// # Errors
     /// As [`new`](Self::new); prompts are numbered on from those there are.
@@ -100,6 +103,7 @@ impl History {
             embeddings: [&self.embeddings, embeddings].concat().into(),
             quality: [&self.quality[..], &quality].concat().into(),
             cost: [&self.cost[..], &cost].concat().into(),
+            input_tokens: None,
         })
     }
 
@@ -121,7 +125,7 @@ impl History {
 
     /// The prompts.
     pub fn queries(&self) -> Queries<'_> {
-        Queries { embeddings: &self.embeddings, dim: self.dim }
+        Queries::new(&self.embeddings, self.dim).input_tokens(self.input_tokens.as_deref())
     }
 
     /// The embeddings, shared; row-major `(len, dim)`.
@@ -139,12 +143,17 @@ impl History {
         &self.cost
     }
 
+    /// Tokens of each prompt, shape `(len,)`, finite and `>= 0`; `None` where nobody has counted.
+    pub fn input_tokens(&self) -> Option<&Arc<[f64]>> {
+        self.input_tokens.as_ref()
+    }
+
     /// Whether some option has no label.
     pub fn has_gaps(&self) -> bool {
         self.quality.iter().any(|score| score.is_nan())
     }
 
-    /// The prompts at `rows`, in that order.
+    /// The prompts at `rows`, in that order, with their tokens.
     ///
     /// # Errors
     /// As [`new`](Self::new): fewer rows may leave a model without a label.
@@ -158,7 +167,18 @@ impl History {
             .flat_map(|&r| &self.embeddings[r * self.dim..(r + 1) * self.dim])
             .copied()
             .collect();
-        Self::new(self.models.clone(), self.dim, embeddings, pick(&self.quality), pick(&self.cost))
+        let (quality, cost) = (pick(&self.quality), pick(&self.cost));
+        let selected = Self::new(self.models.clone(), self.dim, embeddings, quality, cost)?;
+        let tokens = |tokens: &Arc<[f64]>| rows.iter().map(|&r| tokens[r]).collect();
+        Ok(Self { input_tokens: self.input_tokens.as_ref().map(tokens), ..selected })
+    }
+}
+
+/// Refuses a model without a label.
+fn all_labelled(models: &Models, labels: &[usize]) -> Result<(), HistoryError> {
+    match labels.iter().position(|&count| count == 0) {
+        Some(model) => Err(HistoryError::Unlabelled { model: models.id(model).clone() }),
+        None => Ok(()),
     }
 }
 

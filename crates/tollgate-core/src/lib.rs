@@ -52,6 +52,7 @@ mod pool;
 mod price_list;
 mod prices;
 mod problem;
+mod query;
 mod rng;
 mod rounding;
 mod row;
@@ -68,7 +69,7 @@ pub use error::{
 };
 pub use estimates::{EstimateTable, Estimates, EstimatesMut};
 pub use estimator::{Estimator, Fit, Scratch};
-pub use history::{History, Queries, Query};
+pub use history::History;
 pub use horizon::Horizon;
 pub use ledger::{AccountState, Amounts, Ledger, Reservation, Settlement};
 pub use model::{ModelId, Models};
@@ -84,6 +85,7 @@ pub use pool::{
 pub use price_list::{PriceList, PriceListError, TokenPrice};
 pub use prices::{Coefficients, Column, Prices, dual_bound};
 pub use problem::{Assignment, Choice, Feasibility, Primal, Problem, ProblemBuilder};
+pub use query::{Queries, Query};
 pub use rng::{Purpose, Seed, StreamRng};
 pub use rounding::{Rounded, round, round_and_repair};
 pub use row::{Meter, ModelMask, Row, Scope, Sense};

@@ -274,9 +274,9 @@ impl Table {
         &self.embeddings
     }
 
-    /// The embeddings, as estimators take them.
+    /// The embeddings, as estimators take them, with the tokens of the prompts.
     pub fn queries(&self) -> Queries<'_> {
-        Queries { embeddings: &self.embeddings, dim: self.dim }
+        Queries::new(&self.embeddings, self.dim).input_tokens(self.input_tokens())
     }
 
     /// The row of the source that a row is: another number where this is a selection.
@@ -360,7 +360,8 @@ impl Table {
         })
     }
 
-    /// Some rows as the history that estimators learn from, in the order given.
+    /// Some rows as the history that estimators learn from, in the order given, with the tokens
+    /// of their prompts where the source has a column `prompt`.
     ///
     /// # Errors
     /// [`DataError::NoRow`] for a row that is not there, [`DataError::History`] where
@@ -372,8 +373,12 @@ impl Table {
             return Err(refused(HistoryError::Empty));
         }
         let part = self.select_rows(rows)?;
-        History::new(part.models, part.dim, part.embeddings, part.quality, part.cost)
-            .map_err(refused)
+        let history = History::new(part.models, part.dim, part.embeddings, part.quality, part.cost)
+            .map_err(refused)?;
+        match part.input_tokens {
+            tokens if tokens.is_empty() => Ok(history),
+            tokens => history.with_input_tokens(tokens).map_err(refused),
+        }
     }
 
     /// Checks that some rows have every label: a row whose answers are replayed must.

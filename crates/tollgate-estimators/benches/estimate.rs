@@ -43,7 +43,7 @@ fn one(bencher: Bencher<'_, '_>, recipe: &dyn Fit, n: usize) {
     let mut scratch = Scratch::default();
     let mut table = EstimateTable::zeros(1, N_MODELS);
     bencher.bench_local(|| {
-        let query = Query { embedding: queries.next().expect("a cycle has no end") };
+        let query = Query::new(queries.next().expect("a cycle has no end"));
         table.fill(|out| estimator.estimate_into(query, &mut scratch, out))
     });
 }
@@ -51,7 +51,7 @@ fn one(bencher: Bencher<'_, '_>, recipe: &dyn Fit, n: usize) {
 fn batch(bencher: Bencher<'_, '_>, recipe: &dyn Fit, n: usize) {
     let estimator = recipe.fit(&history(n), Seed(1)).expect("random vectors are not zero");
     let queries = unit_vectors(BATCH, 2);
-    let queries = Queries { embeddings: &queries, dim: DIM };
+    let queries = Queries::new(&queries, DIM);
     let mut scratch = Scratch::default();
     let mut table = EstimateTable::zeros(BATCH, N_MODELS);
     let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build();

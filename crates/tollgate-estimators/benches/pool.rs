@@ -92,7 +92,7 @@ fn estimate_one(bencher: Bencher<'_, '_>, name: &str) {
     let mut scratch = Scratch::default();
     let mut table = EstimateTable::zeros(1, N_MODELS);
     bencher.bench_local(|| {
-        let query = Query { embedding: queries.next().expect("a cycle has no end") };
+        let query = Query::new(queries.next().expect("a cycle has no end"));
         table.fill(|out| pool.estimate_into(query, &mut scratch, out))
     });
 }

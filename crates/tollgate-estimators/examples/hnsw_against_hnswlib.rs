@@ -78,12 +78,11 @@ fn main() -> Result<(), AnyError> {
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     let before = processor();
-    let (built, build) =
-        timed(|| pool.install(|| index.extend(Queries { embeddings: &rows, dim })));
+    let (built, build) = timed(|| pool.install(|| index.extend(Queries::new(&rows, dim))));
     built?;
     let build_processor = before.zip(processor()).map_or(build, |(before, after)| after - before);
 
-    let queries = Queries { embeddings: &queries, dim };
+    let queries = Queries::new(&queries, dim);
     let (micros, found) = search(&index, queries)?;
     let (median, high) = (micros[micros.len() / 2], micros[micros.len() * 99 / 100]);
     let mean = micros.iter().sum::<f64>() / micros.len() as f64;

@@ -114,7 +114,7 @@ fn median(micros: &mut [f64]) -> f64 {
 fn run(name: &str) -> Result<(), AnyError> {
     let [rows, queries] = data(name)?;
     let n = rows.len() / DIM;
-    let queries = Queries { embeddings: &queries[..(queries.len()).min(QUERIES * DIM)], dim: DIM };
+    let queries = Queries::new(&queries[..(queries.len()).min(QUERIES * DIM)], DIM);
     let history = History::new(Models::new(["m"])?, DIM, rows, vec![0.5; n], vec![0.01; n])?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     let scan = ExactScan::new(&history)?;

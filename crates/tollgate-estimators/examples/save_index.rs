@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Whatever kind of index it is, it answers as the one that was saved.
     let opened = IndexKind::open(&path)?;
     let mut scratch = Scratch::default();
-    let query = Query { embedding: &[0.5, 0.9] };
+    let query = Query::new(&[0.5, 0.9]);
     opened.nearest_into(query, 2, &RowSets::all(), None, &mut scratch)?;
     let rows: Vec<u32> = scratch.child(0).scored.iter().map(|neighbor| neighbor.1).collect();
     assert_eq!(rows, [2, 1]);

@@ -29,6 +29,8 @@ pub(crate) fn for_each(
         .try_for_each_init(Scratch::default, |scratch, (number, columns)| {
             let ((((embeddings, quality), quality_se), cost), cost_se) = columns;
             let out = EstimatesMut { quality, quality_se, cost, cost_se };
-            estimate(number * size, Queries { embeddings, dim: queries.dim }, scratch, out)
+            let first = number * size;
+            let block = queries.rows(first, first + embeddings.len() / queries.dim);
+            estimate(first, block, scratch, out)
         })
 }

@@ -23,7 +23,7 @@
 //!
 //! let estimator = KnnConfig::default().k(2).build()?.fit(&history, Seed(0))?;
 //! let mut table = EstimateTable::zeros(1, 2);
-//! let query = Query { embedding: &[0.9, 0.1] };
+//! let query = Query::new(&[0.9, 0.1]);
 //! table.fill(|out| estimator.estimate_into(query, &mut Scratch::default(), out))?;
 //! assert_eq!(table.row(0).quality, [1.0, 0.5]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -105,6 +105,8 @@ pub(crate) struct Pool<L: Lore> {
     lore: Arc<L>,
     /// Of the history, row-major `(n_rows, dim)`.
     embeddings: Arc<[f32]>,
+    /// Of the prompts, where the history knows.
+    input_tokens: Option<Arc<[f64]>>,
     dim: usize,
     /// The models of the history.
     fitted: Models,
@@ -144,6 +146,7 @@ impl<L: Lore> Pool<L> {
             tables: tabulate(lore.as_ref(), &members),
             lore,
             embeddings: Arc::clone(history.embeddings()),
+            input_tokens: history.input_tokens().cloned(),
             dim,
             fitted: history.models().clone(),
             models,
@@ -179,6 +182,7 @@ impl<L: Lore> Pool<L> {
             tables: tabulate(self.lore.as_ref(), &members),
             lore: Arc::clone(&self.lore),
             embeddings: Arc::clone(&self.embeddings),
+            input_tokens: self.input_tokens.clone(),
             dim: self.dim,
             fitted: self.fitted.clone(),
             models,
@@ -276,7 +280,7 @@ impl<L: Lore> Estimator for Pool<L> {
 
 impl<L: Lore> ModelPool for Pool<L> {
     fn representatives(&self) -> Queries<'_> {
-        Queries { embeddings: &self.embeddings, dim: self.dim }
+        Queries::new(&self.embeddings, self.dim).input_tokens(self.input_tokens.as_deref())
     }
 
     fn worth_labelling(&self, n: usize) -> Vec<usize> {
@@ -339,12 +343,21 @@ pub(crate) fn anonymous(history: &History) -> History {
         table.chunks_exact(n_models).flat_map(row).collect()
     };
     let names = Models::new((0..n_models).map(|rank| format!("{rank:09}")));
-    History::new(
+    let anonymous = History::new(
         names.expect("numbers differ"),
         history.dim(),
         history.embeddings().to_vec(),
         columns(history.quality()),
         columns(history.cost()),
     )
-    .expect("the labels are those of a history")
+    .expect("the labels are those of a history");
+    with_tokens(anonymous, history.input_tokens().map(|tokens| tokens.to_vec()))
+}
+
+/// A history with the tokens of its prompts, where another one that has them knew.
+pub(crate) fn with_tokens(history: History, tokens: Option<Vec<f64>>) -> History {
+    match tokens {
+        Some(tokens) => history.with_input_tokens(tokens).expect("the tokens are of a history"),
+        None => history,
+    }
 }

@@ -37,7 +37,7 @@ use crate::index::check_grown;
 use crate::labelling;
 use crate::labels::{Labels, QUALITY_PRIOR, check_models, shrunk};
 use crate::log_costs::LOG_PRIOR;
-use crate::pool::{Answers, At, named};
+use crate::pool::{Answers, At, named, with_tokens};
 use crate::vector::check_queries;
 
 /// The recipe whose estimators are pools, whatever those of the inner one are.
@@ -205,7 +205,18 @@ fn all_labels(history: &History, models: &Models, members: &[Arc<Member>]) -> Op
     let names = named(labelled.iter().map(|&model| models.id(model)));
     let [quality, cost] = tables;
     let all = History::new(names, history.dim(), embeddings, quality, cost);
-    Some(all.expect("all labels have been checked, and every model has one"))
+    let all = all.expect("all labels have been checked, and every model has one");
+    let tokens = history.input_tokens().map(|known| tokens(known, all.len()));
+    Some(with_tokens(all, tokens))
+}
+
+/// The tokens of `n` prompts of which the first are known. A label at an embedding does not say
+/// how long its prompt was: those after count as the mean.
+fn tokens(known: &[f64], n: usize) -> Vec<f64> {
+    let mean = known.iter().sum::<f64>() / known.len() as f64;
+    let mut tokens = known.to_vec();
+    tokens.resize(n, mean);
+    tokens
 }
 
 /// What is thought of a model that has neither label nor prior.
@@ -291,7 +302,7 @@ impl Estimator for RefitPool {
         scratch: &mut Scratch,
         out: EstimatesMut<'_>,
     ) -> Result<(), EstimateError> {
-        let queries = Queries { embeddings: query.embedding, dim: query.embedding.len() };
+        let queries = Queries::new(query.embedding, query.embedding.len());
         self.scatter(queries, scratch, out, |inner, scratch, out| {
             inner.estimate_into(query, scratch, out)
         })

@@ -27,7 +27,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use tollgate::core::{EstimateTable, Queries, Scratch, Seed};
+use tollgate::core::{EstimateTable, Scratch, Seed};
 use tollgate::data::{Split, Table};
 use tollgate::estimators::coverage;
 use tollgate::{Spec, registry};
@@ -142,7 +142,7 @@ fn predict(
     let start = Instant::now();
     let estimator = recipe.fit(&history, seed)?;
     line.fit_s += start.elapsed().as_secs_f64();
-    let queries = Queries { embeddings: test.embeddings(), dim: test.dim() };
+    let queries = test.queries();
     let mut estimates = EstimateTable::zeros(queries.len(), table.models().len());
     let start = Instant::now();
     estimates.fill(|out| estimator.estimate_batch(queries, &mut Scratch::default(), out))?;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tollgate::core::{
-    Budgets, EstimateTable, Estimator, Fit, History, Meter, ModelId, Models, Purpose, Row, Scope,
-    Scratch, Seed,
+    Budgets, EstimateTable, Estimator, Fit, History, Meter, ModelId, Models, Purpose, Queries, Row,
+    Scope, Scratch, Seed,
 };
 use tollgate::data::order::{by_key, shuffled};
 use tollgate::data::{Split, Table};
@@ -89,7 +89,7 @@ pub struct Scenario {
     /// Rows of the table, in arrival order.
     rows: Vec<usize>,
     history: History,
-    embeddings: Vec<f32>,
+    prompts: Prompts,
     knn5: EstimateTable,
 }
 
@@ -115,8 +115,8 @@ impl Scenario {
         let budgets = budgets(table, &true_cost, options, seed)?;
         let (quality, cost) = (true_quality.into(), true_cost.into());
         let stream = Stream::new(table.models().clone(), quality, cost, budgets, seed)?;
-        let embeddings = embeddings_of(table, &rows);
-        Ok(Self { stream, rows, history, embeddings, knn5 })
+        let prompts = Prompts::of(table, &rows);
+        Ok(Self { stream, rows, history, prompts, knn5 })
     }
 
     /// What is replayed.
@@ -216,16 +216,38 @@ impl Scenario {
 
     /// What a fitted estimator says of every arrival.
     pub(crate) fn estimate_with(&self, fitted: &dyn Estimator) -> Result<EstimateTable, LabError> {
-        estimate_all(fitted, &self.embeddings)
+        estimate_all(fitted, self.prompts.queries())
     }
 }
 
-/// Estimates of every prompt of `embeddings`, row-major of the estimator's dimension.
+/// The prompts of some rows of a table.
+#[derive(Clone, Debug)]
+pub(crate) struct Prompts {
+    embeddings: Vec<f32>,
+    dim: usize,
+    /// Where the table knows.
+    input_tokens: Option<Vec<f64>>,
+}
+
+impl Prompts {
+    pub(crate) fn of(table: &Table, rows: &[usize]) -> Self {
+        let queries = table.queries();
+        let embeddings = rows.iter().flat_map(|&row| queries.query(row).embedding).copied();
+        let tokens = table.input_tokens();
+        let input_tokens = tokens.map(|tokens| rows.iter().map(|&row| tokens[row]).collect());
+        Self { embeddings: embeddings.collect(), dim: table.dim(), input_tokens }
+    }
+
+    pub(crate) fn queries(&self) -> Queries<'_> {
+        Queries::new(&self.embeddings, self.dim).input_tokens(self.input_tokens.as_deref())
+    }
+}
+
+/// Estimates of every prompt.
 pub(crate) fn estimate_all(
     fitted: &dyn Estimator,
-    embeddings: &[f32],
+    queries: Queries<'_>,
 ) -> Result<EstimateTable, LabError> {
-    let queries = tollgate::core::Queries { embeddings, dim: fitted.dim() };
     let mut estimates = EstimateTable::zeros(queries.len(), fitted.models().len());
     estimates.fill(|out| fitted.estimate_batch(queries, &mut Scratch::default(), out))?;
     Ok(estimates)
@@ -295,7 +317,8 @@ fn arrange(
     };
     let recipe = KnnConfig::default().build()?;
     let fitted = recipe.fit(history, seed)?;
-    let estimate = |rows: &[usize]| estimate_all(fitted.as_ref(), &embeddings_of(table, rows));
+    let estimate =
+        |rows: &[usize]| estimate_all(fitted.as_ref(), Prompts::of(table, rows).queries());
     let estimates = estimate(&stream)?;
     match order.keys(&estimates.view(), table.models().len(), seed) {
         None => Ok((stream, estimates)),
@@ -346,11 +369,6 @@ const LAYER: f64 = 2.0;
 fn shares(table: &Table, split: BudgetSplit, seed: Seed) -> Vec<f64> {
     let means = table.means();
     split.shares(&means.quality, &means.cost, seed)
-}
-
-pub(crate) fn embeddings_of(table: &Table, rows: &[usize]) -> Vec<f32> {
-    let queries = table.queries();
-    rows.iter().flat_map(|&row| queries.query(row).embedding).copied().collect()
 }
 
 fn pick(values: &[f64], n_models: usize, rows: &[usize]) -> Vec<f64> {

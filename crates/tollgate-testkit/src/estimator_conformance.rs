@@ -67,6 +67,10 @@ pub fn check_growth(recipe: &dyn Fit, growth: Growth) {
         let more = table(31, |row, model| row % 7 != model);
         let longer = history
             .append(&more.embeddings, more.quality, more.cost)
+            .and_then(|longer| {
+                let tokens = (0..longer.len()).map(tokens).collect();
+                longer.with_input_tokens(tokens)
+            })
             .expect("the table is made to be valid");
         let old = fit(recipe, history);
         let before = overwrites_everything(old.as_ref(), &context);
@@ -176,9 +180,16 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn history(self, names: &[&str]) -> History {
         let models = Models::new(names).expect("the names differ");
+        let tokens = (0..self.quality.len() / names.len()).map(tokens).collect();
         History::new(models, DIM, self.embeddings, self.quality, self.cost)
+            .and_then(|history| history.with_input_tokens(tokens))
             .expect("the table is made to be valid")
     }
+}
+
+/// How many tokens prompt number `row` has.
+pub(crate) fn tokens(row: usize) -> f64 {
+    [40.0, 10.0, 25.0, 0.0][row % 4]
 }
 
 /// Random prompts, labelled where `labelled(row, model)` says so.
@@ -221,7 +232,8 @@ fn held_out(recipe: &dyn Fit, history: &History) -> EstimateTable {
 /// bits, so nothing is left over from what was there.
 pub(crate) fn overwrites_everything(estimator: &dyn Estimator, context: &str) -> EstimateTable {
     let embeddings = queries();
-    let queries = Queries { embeddings: &embeddings, dim: DIM };
+    let counts: Vec<f64> = (0..embeddings.len() / DIM).map(tokens).collect();
+    let queries = Queries::new(&embeddings, DIM).input_tokens(Some(&counts));
     let n_models = estimator.models().len();
     let mut scratch = Scratch::default();
     let mut single = EstimateTable::zeros(queries.len(), n_models);
@@ -244,7 +256,7 @@ pub(crate) fn overwrites_everything(estimator: &dyn Estimator, context: &str) ->
     same_bits(single.view(), batch.view(), &format!("{context}, one by one and as a batch"));
     EstimateTable::zeros(0, n_models)
         .fill(|out| {
-            let none = Queries { embeddings: &[], dim: DIM };
+            let none = Queries::new(&[], DIM);
             estimator.estimate_batch(none, &mut scratch, out)
         })
         .expect("an empty batch is estimated");
@@ -324,12 +336,13 @@ fn relabels(
 fn refuses(estimator: &dyn Estimator, context: &str) {
     let attempt = |embedding: &[f32]| -> [EstimateError; 2] {
         let dim = embedding.len();
-        let single = EstimateTable::zeros(1, estimator.models().len())
-            .fill(|out| estimator.estimate_into(Query { embedding }, &mut Scratch::default(), out));
+        let single = EstimateTable::zeros(1, estimator.models().len()).fill(|out| {
+            estimator.estimate_into(Query::new(embedding), &mut Scratch::default(), out)
+        });
         // In a batch, behind a query that is fine where the dimension allows one.
         let mut embeddings = if dim == DIM { vec![1.0; DIM] } else { Vec::new() };
         embeddings.extend_from_slice(embedding);
-        let queries = Queries { embeddings: &embeddings, dim };
+        let queries = Queries::new(&embeddings, dim);
         let batch = EstimateTable::zeros(queries.len(), estimator.models().len())
             .fill(|out| estimator.estimate_batch(queries, &mut Scratch::default(), out));
         [single, batch].map(|answer| answer.expect_err(context))

@@ -9,7 +9,7 @@ use tollgate_core::{
 };
 
 use crate::estimator_conformance::{
-    DIM, NAMES, SEED, columns, fit, is_sane, overwrites_everything, same_bits, table,
+    DIM, NAMES, SEED, columns, fit, is_sane, overwrites_everything, same_bits, table, tokens,
 };
 
 /// What a change of one model does to what is estimated of the others.
@@ -408,6 +408,10 @@ impl Case {
     fn grows(&self) {
         let more = table(31, |row, model| row % 7 != model);
         let longer = self.history.append(&more.embeddings, more.quality, more.cost);
+        let longer = longer.and_then(|longer| {
+            let tokens = (0..longer.len()).map(tokens).collect();
+            longer.with_input_tokens(tokens)
+        });
         let longer = longer.expect("the table is made to be valid");
         let added = self.add(self.estimator.as_ref(), "bb", &self.some(8, |u| u));
         let changed = pool(added.as_ref()).remove_model(&id("a")).expect("there are others");

@@ -251,7 +251,7 @@ impl Router {
         request.check(version.ledger.budgets().n_groups())?;
         let mut buffers = self.take_buffers(version.models.len());
         let Buffers { scratch, estimates } = &mut buffers;
-        let query = Query { embedding: request.embedding };
+        let query = Query::new(request.embedding);
         let answer = estimates
             .fill(|mut out| {
                 version.estimator.estimate_into(query, scratch, out.reborrow())?;

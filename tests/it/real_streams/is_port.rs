@@ -82,7 +82,7 @@ fn exact_neighbors_are_the_recorded_ones() {
         let (mut tied, mut worst) = (0, 0.0_f64);
         for (arrival, theirs) in arrivals.neighbors.iter().enumerate() {
             let embedding = table.queries().query(arrivals.rows[arrival]).embedding;
-            let query = Query { embedding };
+            let query = Query::new(embedding);
             index.nearest_into(query, port.k, &RowSets::all(), None, &mut scratch).unwrap();
             let nearest = &scratch.child(0).scored;
             let ours: BTreeSet<usize> =

@@ -56,7 +56,7 @@ impl Points {
     }
 
     pub(super) fn queries(&self) -> Queries<'_> {
-        Queries { embeddings: &self.queries, dim: self.history.dim() }
+        Queries::new(&self.queries, self.history.dim())
     }
 }
 

@@ -28,6 +28,59 @@ fn selecting_rows() {
     assert_eq!(second.len(), 1);
 }
 
+fn tokens(history: &History) -> Option<Vec<f64>> {
+    history.input_tokens().map(|tokens| tokens.to_vec())
+}
+
+/// Tokens go where their prompts go, whatever the costs are.
+#[test]
+fn prompts_keep_their_tokens() {
+    let bare = history(&[1.0, 0.0, 0.5, 0.25], &[0.1, 0.2, 0.3, 0.4]).unwrap();
+    assert_eq!((tokens(&bare), bare.queries().query(1).input_tokens), (None, None));
+    let counted = bare.with_input_tokens(vec![10.0, 0.0]).unwrap();
+    assert_eq!(counted.queries().query(0).input_tokens, Some(10.0));
+    let rows = counted.select(&[1, 0, 1]).unwrap();
+    assert_eq!(tokens(&rows), Some(vec![0.0, 10.0, 0.0]));
+    assert_eq!(tokens(&counted.with_cost(vec![1.0; 4]).unwrap()), Some(vec![10.0, 0.0]));
+}
+
+/// The tokens of old and new prompts, or none.
+#[test]
+fn tokens_of_some_prompts_are_none() {
+    let counted = history(&[1.0, 0.0], &[0.1, 0.2]).unwrap().with_input_tokens(vec![10.0]).unwrap();
+    let longer = counted.append(&[1.0], vec![1.0, 0.5], vec![0.1, 0.1]).unwrap();
+    assert_eq!(tokens(&longer), None);
+    let longer = longer.with_input_tokens(vec![10.0, 20.0]).unwrap();
+    assert_eq!(tokens(&longer), Some(vec![10.0, 20.0]));
+    assert_eq!(tokens(&counted), Some(vec![10.0]), "the shorter one keeps its own");
+}
+
+#[test]
+fn other_costs() {
+    let nan = f64::NAN;
+    let before = history(&[1.0, 0.0, 0.5, 0.25], &[0.1, 0.2, 0.3, 0.4]).unwrap();
+    let after = before.with_cost(vec![7.0, nan, 8.0, 9.0]).unwrap();
+    assert_eq!((after.cost()[0], after.quality()[2]), (7.0, 0.5));
+    assert!(after.cost()[1].is_nan() && after.quality()[1].is_nan());
+    assert_eq!(&before.cost()[..], [0.1, 0.2, 0.3, 0.4]);
+    let message = |cost: &[f64]| before.with_cost(cost.to_vec()).unwrap_err().to_string();
+    insta::assert_snapshot!(message(&[1.0]), @"cost of the history has 1 values, expected 4");
+    insta::assert_snapshot!(message(&[1.0, -2.0, 1.0, 1.0]), @"cost of model `b` on history prompt 0 must be finite and >= 0, got -2");
+    insta::assert_snapshot!(message(&[1.0, nan, 1.0, nan]), @"model `b` has no label in the history");
+}
+
+#[test]
+fn tokens_are_counts() {
+    let message = |tokens: &[f64]| {
+        let history = history(&[1.0; 4], &[0.1; 4]).unwrap();
+        history.with_input_tokens(tokens.to_vec()).unwrap_err().to_string()
+    };
+    insta::assert_snapshot!(message(&[1.0]), @"input tokens of the history has 1 values, expected 2");
+    insta::assert_snapshot!(message(&[1.0, -1.0]), @"tokens of history prompt 1 must be finite and >= 0, got -1");
+    insta::assert_snapshot!(message(&[f64::NAN, 1.0]), @"tokens of history prompt 0 must be finite and >= 0, got NaN");
+    insta::assert_snapshot!(message(&[1.0, f64::INFINITY]), @"tokens of history prompt 1 must be finite and >= 0, got inf");
+}
+
 #[test]
 fn refusals() {
     let message = |quality: &[f64], cost: &[f64]| history(quality, cost).unwrap_err().to_string();

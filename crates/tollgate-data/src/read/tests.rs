@@ -178,6 +178,23 @@ fn csv_reads_what_parquet_reads() {
     assert_eq!(csv.tasks(), parquet.tasks());
 }
 
+/// A quarter of 4, 8 and 2 characters; whoever learns from the rows or asks about them is told.
+#[test]
+fn prompts_keep_their_tokens() {
+    let folder = Folder::new();
+    folder.file("embeddings.npy", ramp(3));
+    let labels = ["abcd,1,1", "abcdefgh,1,1", "ab,1,1"].join("\n");
+    folder.file("queries.csv", format!("prompt,a,a|total_cost\n{labels}\n"));
+    let table = Table::load(folder.path()).unwrap();
+    assert_eq!(table.queries().query(1).input_tokens, Some(2.0));
+    let tokens = table.history(&[2, 1]).unwrap().input_tokens().unwrap().to_vec();
+    assert_eq!(tokens, [0.5, 2.0]);
+    folder.file("queries.csv", "a,a|total_cost\n1,1\n1,1\n1,1\n");
+    let bare = Table::load(folder.path()).unwrap();
+    assert!(bare.history(&[0]).unwrap().input_tokens().is_none());
+    assert_eq!(bare.queries().query(0).input_tokens, None);
+}
+
 /// Only a column that holds labels must be there once.
 #[test]
 fn other_columns_may_repeat() {

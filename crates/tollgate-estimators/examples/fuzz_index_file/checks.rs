@@ -54,7 +54,7 @@ fn graph(n_rows: usize, dim: usize, m: usize) -> Original {
     let recipe = HnswConfig::default().m(m).ef_construction(12).ef(4).build();
     let mut index = recipe.expect("valid knobs").empty(dim, Seed(9));
     for embedding in rows(n_rows, dim).chunks(dim) {
-        index.insert(Query { embedding }).expect("a vector with a direction");
+        index.insert(Query::new(embedding)).expect("a vector with a direction");
     }
     original(&index)
 }
@@ -168,7 +168,7 @@ fn grow(index: &dyn Index, contents: &Contents) {
     for (row, embedding) in (n_rows..).zip(&queries) {
         let mut scratch = Scratch::default();
         let (all, k) = (RowSets::all(), grown.n_rows());
-        let query = Query { embedding };
+        let query = Query::new(embedding);
         grown.nearest_into(query, k, &all, None, &mut scratch).expect("it was added");
         assert!(scratch.child(0).scored.iter().any(|found| found.1 as usize == row));
     }
@@ -179,7 +179,7 @@ fn answers(index: &dyn Index) -> Answers {
     let mut all = Vec::new();
     for query in queries(index.dim()) {
         for k in KS {
-            let query = Query { embedding: &query };
+            let query = Query::new(&query);
             index
                 .nearest_into(query, k, &RowSets::all(), None, &mut scratch)
                 .expect("the query has a direction");

@@ -38,7 +38,7 @@ fn a_blend_is_the_weighted_mean_of_its_parts() {
     let recipe = blend(parts.clone(), BlendWeights::Given(vec![3.0, 1.0]));
     let tables = |recipe: &dyn Fit| {
         let estimator = recipe.fit(&history, Seed(0)).unwrap();
-        let queries = Queries { embeddings: &[0.1, 0.2, -0.3, 0.4, 1.0, 0.0, 0.5, 0.0], dim: 4 };
+        let queries = Queries::new(&[0.1, 0.2, -0.3, 0.4, 1.0, 0.0, 0.5, 0.0], 4);
         let mut table = EstimateTable::zeros(2, 2);
         table.fill(|out| estimator.estimate_batch(queries, &mut Scratch::default(), out)).unwrap();
         [table, recipe.held_out(&history, Seed(0)).unwrap()]

@@ -98,7 +98,7 @@ fn on_axes(estimator: &dyn Estimator) -> EstimateTable {
     let mut axes = vec![0.0; DIM * DIM];
     (0..DIM).for_each(|axis| axes[axis * DIM + axis] = 1.0);
     let mut table = EstimateTable::zeros(DIM, estimator.models().len());
-    let queries = Queries { embeddings: &axes, dim: DIM };
+    let queries = Queries::new(&axes, DIM);
     table.fill(|out| estimator.estimate_batch(queries, &mut Scratch::default(), out)).unwrap();
     table
 }

@@ -49,7 +49,7 @@ fn points(estimator: &EagleEstimator, embedding: [f32; 2]) -> Vec<f64> {
     let n_models = estimator.n_models();
     let mut table = EstimateTable::zeros(1, n_models);
     let mut scratch = Scratch::default();
-    let (n, query) = (estimator.recipe.neighbors, Query { embedding: &embedding });
+    let (n, query) = (estimator.recipe.neighbors, Query::new(&embedding));
     estimator.index.nearest_into(query, n, &estimator.played, None, &mut scratch).unwrap();
     let neighbors = &scratch.child(0).scored;
     table.fill(|mut out| estimator.raw(&estimator.global, None, neighbors, &mut out));
@@ -131,7 +131,7 @@ fn the_local_champion_is_found() {
         #[expect(clippy::cast_possible_truncation, reason = "embeddings are f32")]
         let embedding = [angle.cos() as f32, angle.sin() as f32, 0.0, 0.0];
         let mut table = EstimateTable::zeros(1, 4);
-        let query = Query { embedding: &embedding };
+        let query = Query::new(&embedding);
         table.fill(|out| estimator.estimate_into(query, &mut Scratch::default(), out)).unwrap();
         let quality = table.row(0).quality;
         let best = (0..4).max_by(|&a, &b| quality[a].total_cmp(&quality[b])).unwrap();
@@ -216,7 +216,7 @@ fn costs_by_hand_and_of_models_that_are_not_near() {
     let (estimator, _) = recipe.both(&history, Seed(0)).unwrap();
     // Only rows 2 and 3 are games, so they are the two that are nearest.
     let mut table = EstimateTable::zeros(1, 2);
-    let query = Query { embedding: &EAST };
+    let query = Query::new(&EAST);
     table.fill(|out| estimator.estimate_into(query, &mut Scratch::default(), out)).unwrap();
     assert_close(table.row(0).cost, &[0.07, 0.02]);
     assert_close(&[estimator.cost(1, None, &[(1.0, 0)]).0], &[0.02]);

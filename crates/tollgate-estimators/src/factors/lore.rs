@@ -129,14 +129,7 @@ fn both_lines(history: &History, logs: &[f64]) -> Result<[Lines; 2], FitError> {
         false if log.is_nan() => 0.0,
         false => log - lowest,
     });
-    let raised = History::new(
-        history.models().clone(),
-        history.dim(),
-        history.embeddings().to_vec(),
-        history.quality().to_vec(),
-        cost.collect(),
-    )
-    .expect("the labels are those of a history");
+    let raised = history.with_cost(cost.collect()).expect("the labels are those of a history");
     let features: Arc<dyn Features> = Arc::new(Directions { dim: history.dim() });
     let mut lines = RegressionEstimator::lines("factors", &raised, &features)?;
     let [_, costs] = &mut lines;

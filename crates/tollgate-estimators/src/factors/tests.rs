@@ -130,7 +130,7 @@ fn new_model<const N: usize>(
             let added = estimator.pool().unwrap().add_model(&ModelId::new("new"), prior, &labels);
             let added = added.unwrap();
             let at = added.models().index_of("new").unwrap();
-            let queries = Queries { embeddings: &fresh, dim: DIM };
+            let queries = Queries::new(&fresh, DIM);
             let mut table = EstimateTable::zeros(queries.len(), n_old + 1);
             table.fill(|out| added.estimate_batch(queries, &mut Scratch::default(), out)).unwrap();
             for (query, prompt) in fresh.chunks_exact(DIM).enumerate() {

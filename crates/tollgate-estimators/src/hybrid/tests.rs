@@ -29,7 +29,7 @@ fn history(n: usize) -> History {
 
 fn estimates(recipe: &HybridPredictor, history: &History, embeddings: &[f32]) -> EstimateTable {
     let estimator = recipe.fit(history, Seed(0)).unwrap();
-    let queries = Queries { embeddings, dim: history.dim() };
+    let queries = Queries::new(embeddings, history.dim());
     let mut table = EstimateTable::zeros(queries.len(), history.models().len());
     table.fill(|out| estimator.estimate_batch(queries, &mut Scratch::default(), out)).unwrap();
     table
@@ -117,7 +117,7 @@ fn one_query_equals_a_batch() {
     let history = history(60);
     let estimator = HybridPredictor::default().fit(&history, Seed(0)).unwrap();
     let mut one = EstimateTable::zeros(1, 2);
-    let query = Query { embedding: &[0.6, 0.8] };
+    let query = Query::new(&[0.6, 0.8]);
     one.fill(|out| estimator.estimate_into(query, &mut Scratch::default(), out)).unwrap();
     let batch = estimates(&HybridPredictor::default(), &history, &[0.6, 0.8]);
     assert_eq!(one.row(0).quality, batch.row(0).quality);

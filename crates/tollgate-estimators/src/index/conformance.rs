@@ -148,7 +148,7 @@ type Answer = Vec<(u64, u32)>;
 fn search(index: &dyn Index, query: &[f32], k: usize, exclude: Option<u32>) -> Vec<Answer> {
     let sets = sets(index.n_rows());
     let mut scratch = Scratch::default();
-    index.nearest_into(Query { embedding: query }, k, &sets, exclude, &mut scratch).unwrap();
+    index.nearest_into(Query::new(query), k, &sets, exclude, &mut scratch).unwrap();
     (0..sets.n_sets())
         .map(|set| scratch.child(set).scored.iter().map(|a| (a.0.to_bits(), a.1)).collect())
         .collect()
@@ -213,7 +213,7 @@ fn reload(index: &dyn Index) -> Box<dyn Index> {
 
 fn refuses(index: &dyn Index) {
     let refuse = |query: &[f32]| {
-        let query = Query { embedding: query };
+        let query = Query::new(query);
         index.nearest_into(query, K, &RowSets::all(), None, &mut Scratch::default()).unwrap_err()
     };
     assert!(matches!(refuse(&[0.0; DIM]), EstimateError::ZeroVector));

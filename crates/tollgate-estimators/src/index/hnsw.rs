@@ -216,7 +216,7 @@ impl Hnsw {
     pub fn insert(&mut self, embedding: Query<'_>) -> Result<u32, EstimateError> {
         let embeddings = embedding.embedding;
         checked_norm(embeddings, self.dim())?;
-        self.insert_checked(Queries { embeddings, dim: self.dim() });
+        self.insert_checked(Queries::new(embeddings, self.dim()));
         Ok(nodes::small(self.n_rows() - 1))
     }
 
@@ -289,7 +289,7 @@ impl Index for Hnsw {
         check_rows(history, first)?;
         let mut grown = self.clone();
         let embeddings = &history.embeddings()[first * self.dim()..];
-        grown.insert_checked(Queries { embeddings, dim: self.dim() });
+        grown.insert_checked(Queries::new(embeddings, self.dim()));
         Ok(Box::new(grown))
     }
 

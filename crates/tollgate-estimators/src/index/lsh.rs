@@ -310,7 +310,7 @@ impl Lsh {
         let n_rows = self.n_rows();
         let measured = sample
             .mean(|row, nearest| {
-                let query = Query { embedding: self.scan.row(row as usize) };
+                let query = Query::new(self.scan.row(row as usize));
                 let mut scratch = Scratch::default();
                 let sets = RowSets::all();
                 let k = self.recipe.k;

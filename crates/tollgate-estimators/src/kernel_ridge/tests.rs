@@ -5,7 +5,7 @@ use super::*;
 
 fn estimate(estimator: &dyn Estimator, query: &[f32]) -> EstimateTable {
     let mut table = EstimateTable::zeros(1, estimator.models().len());
-    let query = Query { embedding: query };
+    let query = Query::new(query);
     table.fill(|out| estimator.estimate_into(query, &mut Scratch::default(), out)).unwrap();
     table
 }

@@ -17,7 +17,7 @@ fn small_history(quality: [[f64; 2]; 4]) -> History {
 fn estimate(config: KnnConfig, history: &History) -> EstimateTable {
     let estimator = config.build().unwrap().fit(history, Seed(0)).unwrap();
     let mut table = EstimateTable::zeros(1, history.models().len());
-    let query = Query { embedding: &[1.0, 0.0] };
+    let query = Query::new(&[1.0, 0.0]);
     table.fill(|out| estimator.estimate_into(query, &mut Scratch::default(), out)).unwrap();
     table
 }

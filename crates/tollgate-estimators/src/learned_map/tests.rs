@@ -89,7 +89,7 @@ fn error(recipe: &dyn Fit, history: &History, labels: &[Label<'_>]) -> f64 {
     let of = |step: u8| {
         let angle = std::f32::consts::TAU * (f32::from(step) + 0.5) / 100.0;
         let embedding = [angle.cos(), angle.sin(), 0.0, 0.0, 0.0, 0.0];
-        let query = Query { embedding: &embedding };
+        let query = Query::new(&embedding);
         table.fill(|out| added.estimate_into(query, &mut Scratch::default(), out)).unwrap();
         (table.row(0).quality[at] - if step < 50 { 0.85 } else { 0.15 }).powi(2)
     };

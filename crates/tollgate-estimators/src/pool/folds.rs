@@ -4,7 +4,7 @@ use tollgate_core::{
     EstimateTable, EstimatesMut, Estimator, FitError, History, Models, Prior, Scratch,
 };
 
-use super::{Answers, Lore, Pool, tabulate};
+use super::{Answers, Lore, Pool, tabulate, with_tokens};
 
 /// Parts that a history is cut into.
 const FOLDS: usize = 5;
@@ -79,7 +79,7 @@ fn pool_of<L: Lore>(
     Ok(Some(pool))
 }
 
-/// Some rows of some models, each of which has a label there.
+/// Some rows of some models, each of which has a label there, with the tokens of the prompts.
 pub(crate) fn select(history: &History, rows: &[usize], models: &[usize]) -> History {
     let (n_models, dim) = (history.models().len(), history.dim());
     let pick = |table: &[f64]| -> Vec<f64> {
@@ -91,6 +91,8 @@ pub(crate) fn select(history: &History, rows: &[usize], models: &[usize]) -> His
     let names = Models::new(names).expect("names of a history differ, and there is a label");
     let tables = [pick(history.quality()), pick(history.cost())];
     let [quality, cost] = tables;
-    History::new(names, dim, embeddings.copied().collect(), quality, cost)
-        .expect("every model that was picked has a label")
+    let part = History::new(names, dim, embeddings.copied().collect(), quality, cost)
+        .expect("every model that was picked has a label");
+    let tokens = history.input_tokens().map(|tokens| rows.iter().map(|&row| tokens[row]).collect());
+    with_tokens(part, tokens)
 }

@@ -35,6 +35,30 @@ fn pools_conform() {
     }
 }
 
+/// The rows of the history keep their tokens; of a prompt that came as an embedding nobody knows
+/// them, and it counts as the mean.
+#[test]
+fn prompts_keep_their_tokens() {
+    let models = Models::new(["a"]).unwrap();
+    let history = History::new(models, 1, vec![1.0, 2.0], vec![1.0, 0.0], vec![0.1, 0.2]).unwrap();
+    let pool = |history: &History| {
+        let knn = KnnConfig::default().k(1).build().unwrap();
+        let fitted = Refit::new(Arc::new(knn)).fit(history, Seed(0)).unwrap();
+        let prompt = tollgate_core::Prompt::Embedding(&[-3.0]);
+        let labels = [Label { prompt, quality: 0.75, cost: 2.0 }];
+        let pool = fitted.pool().unwrap();
+        pool.add_model(&ModelId::new("b"), Prior::default(), &labels).unwrap()
+    };
+    let of = |pool: &dyn Estimator| {
+        let representatives = pool.pool().unwrap().representatives();
+        representatives.input_tokens.map(<[f64]>::to_vec)
+    };
+    assert_eq!(of(pool(&history).as_ref()), None);
+    let counted = history.with_input_tokens(vec![10.0, 20.0]).unwrap();
+    assert_eq!(of(pool(&counted).as_ref()), Some(vec![10.0, 20.0]));
+    assert_eq!(tokens(&[10.0, 20.0], 3), [10.0, 20.0, 15.0]);
+}
+
 /// Two prompts at right angles and one neighbor: a new model that is labelled on the first and on
 /// a third prompt, which nobody else has seen.
 #[test]
@@ -52,7 +76,8 @@ fn a_column_and_a_row_by_hand() {
     let added = estimator.pool().unwrap().add_model(&ModelId::new("b"), prior, &labels).unwrap();
     let of = |x: f32, y: f32| {
         let mut table = EstimateTable::zeros(1, 2);
-        let query = Query { embedding: &[x, y] };
+        let embedding = [x, y];
+        let query = Query::new(&embedding);
         table.fill(|out| added.estimate_into(query, &mut Scratch::default(), out)).unwrap();
         let row = table.row(0);
         [row.quality.to_vec(), row.cost.to_vec()]
@@ -74,7 +99,7 @@ fn a_prior_is_a_constant() {
     alone = alone.pool().unwrap().remove_model(&ModelId::new("c")).unwrap();
     for (estimator, at) in [(added, 1), (alone, 0)] {
         let mut table = EstimateTable::zeros(1, estimator.models().len());
-        let query = Query { embedding: &[1.0] };
+        let query = Query::new(&[1.0]);
         table.fill(|out| estimator.estimate_into(query, &mut Scratch::default(), out)).unwrap();
         // Means 1 and 1/4, so 5/8, with squares of 9/32 and 1/4 by two.
         let row = table.row(0);

@@ -9,7 +9,7 @@ use super::*;
 fn estimate(recipe: &Ridge, history: &History, query: &[f32]) -> EstimateTable {
     let estimator = recipe.fit(history, Seed(0)).unwrap();
     let mut table = EstimateTable::zeros(1, history.models().len());
-    let query = Query { embedding: query };
+    let query = Query::new(query);
     table.fill(|out| estimator.estimate_into(query, &mut Scratch::default(), out)).unwrap();
     table
 }

@@ -319,7 +319,7 @@ mod tests {
 
     fn quality(estimator: &dyn Estimator, embedding: &[f32]) -> Vec<f64> {
         let mut table = EstimateTable::zeros(1, estimator.models().len());
-        let query = Query { embedding };
+        let query = Query::new(embedding);
         table.fill(|out| estimator.estimate_into(query, &mut Scratch::default(), out)).unwrap();
         table.quality().to_vec()
     }

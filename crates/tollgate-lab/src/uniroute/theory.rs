@@ -250,7 +250,7 @@ fn one_trial(
                 own = Some(now.add_model(&ModelId::new(name), Prior::default(), &labels)?);
             }
             let pooled = own.as_deref().unwrap_or(fitted.as_ref());
-            let queries = Queries { embeddings: &kinds, dim: world.dim() };
+            let queries = Queries::new(&kinds, world.dim());
             let mut table = EstimateTable::zeros(latent.clusters, world.n_models());
             table.fill(|out| pooled.estimate_batch(queries, &mut Scratch::default(), out))?;
             // Both signs of a cluster look alike.

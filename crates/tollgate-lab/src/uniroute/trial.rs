@@ -10,7 +10,7 @@ use tollgate::data::Table;
 use super::metrics::{Recovery, Yardstick, recovery};
 use super::{Costs, Cut, Kind, Protocol, Scores};
 use crate::LabError;
-use crate::scenario::{embeddings_of, estimate_all};
+use crate::scenario::{Prompts, estimate_all};
 
 /// A cut table, with everything that methods of a comparison share.
 #[derive(Debug)]
@@ -243,7 +243,7 @@ impl<'a> Trial<'a> {
         if *estimator.models() != self.models {
             return Err(LabError::Shape { what: "unseen models in the pool", expected, got });
         }
-        let estimates = estimate_all(estimator, &embeddings_of(self.table, &self.rows))?;
+        let estimates = estimate_all(estimator, Prompts::of(self.table, &self.rows).queries())?;
         Ok(self.with_gaps(estimates.quality().to_vec()))
     }
 

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tollgate::core::{Meter, Seed};
+use tollgate::core::{
+    EstimateError, EstimateTable, EstimatesMut, Estimator, Fit, FitError, History, Meter, Models,
+    Query, Scratch, Seed,
+};
 use tollgate::data::{Split, Table};
 use tollgate::policies::BudgetSplit;
 use tollgate_lab::{BudgetLayout, LabError, Options, Order, Scenario, Subset};
@@ -157,4 +160,79 @@ fn a_given_split_may_be_cut_short() {
     let scenario = Scenario::prepare(&hand::table(), &options, Seed(7)).unwrap();
     assert_eq!(scenario.rows(), [0, 1]);
     assert!(hand::near(scenario.budgets().rows()[0].capacity, 2.0), "of the two that are left");
+}
+
+/// A table with a column of prompts, of which row `r` has `r + 1` tokens.
+fn with_prompts() -> Table {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("prompts");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut lines = vec!["prompt,a,a|total_cost,b,b|total_cost".to_owned()];
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (8, 1), }            \n";
+    let mut npy = b"\x93NUMPY\x01\x00".to_vec();
+    npy.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
+    npy.extend(header.bytes());
+    for row in 0..8 {
+        lines.push(format!("{},1,0.5,0,0.25", "four".repeat(row + 1)));
+        npy.extend(1.0_f32.to_le_bytes());
+    }
+    std::fs::write(folder.join("queries.csv"), lines.join("\n")).unwrap();
+    std::fs::write(folder.join("embeddings.npy"), npy).unwrap();
+    Table::load(&folder).unwrap()
+}
+
+/// Estimates of an answer's cost that are the tokens of its prompt.
+#[derive(Clone, Debug)]
+struct Counts(Models);
+
+impl Fit for Counts {
+    fn name(&self) -> String {
+        "counts".to_owned()
+    }
+
+    fn fit(&self, _: &History, _: Seed) -> Result<Box<dyn Estimator>, FitError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn held_out(&self, history: &History, _: Seed) -> Result<EstimateTable, FitError> {
+        Ok(EstimateTable::zeros(history.len(), 2))
+    }
+}
+
+impl Estimator for Counts {
+    fn models(&self) -> &Models {
+        &self.0
+    }
+
+    fn dim(&self) -> usize {
+        1
+    }
+
+    fn grow(&self, _: &History) -> Result<Box<dyn Estimator>, FitError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn estimate_into(
+        &self,
+        query: Query<'_>,
+        _: &mut Scratch,
+        out: EstimatesMut<'_>,
+    ) -> Result<(), EstimateError> {
+        out.cost.fill(query.input_tokens.unwrap());
+        Ok(())
+    }
+}
+
+/// History and arrivals know how long their prompts are.
+#[test]
+fn prompts_keep_their_tokens() {
+    let table = with_prompts();
+    let scenario = Scenario::prepare(&table, &Options::default(), Seed(1)).unwrap();
+    let estimates = scenario.estimate(&Counts(table.models().clone())).unwrap();
+    for (arrival, &row) in scenario.rows().iter().enumerate() {
+        assert_eq!(estimates.row(arrival).cost, [(row + 1) as f64; 2]);
+    }
+    let tokens = scenario.history().input_tokens().unwrap();
+    let all: f64 = tokens.iter().sum::<f64>() + estimates.cost().iter().sum::<f64>() / 2.0;
+    assert_eq!((tokens.len(), all), (4, 36.0), "1 to 8, each once");
+    assert!(hand::pooled().history().input_tokens().is_none(), "a table without prompts");
 }

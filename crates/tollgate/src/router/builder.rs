@@ -156,7 +156,8 @@ impl RouterBuilder<Set<History>, Set<Arc<dyn Fit>>, Set<Arc<dyn Policy>>, Set<Bu
         };
         let priced = held_out.map(|estimates| {
             let (embeddings, dim) = (Arc::clone(history.embeddings()), history.dim());
-            Priced { embeddings, dim, estimates }
+            let input_tokens = history.input_tokens().cloned();
+            Priced { embeddings, dim, input_tokens, estimates }
         });
         Ok(Router {
             versions: Versions::new(version, run),

@@ -35,6 +35,8 @@ pub(super) struct Priced {
     /// Row-major `(n, dim)`.
     pub(super) embeddings: Arc<[f32]>,
     pub(super) dim: usize,
+    /// Shape `(n,)`, where the history knows.
+    pub(super) input_tokens: Option<Arc<[f64]>>,
     pub(super) estimates: EstimateTable,
 }
 
@@ -293,12 +295,14 @@ impl Past {
         turnover: &Turnover,
         estimator: &dyn Estimator,
     ) -> Result<Option<Priced>, EstimateError> {
-        let Some(Priced { embeddings, dim, estimates }) = &self.history else { return Ok(None) };
-        let queries = Queries { embeddings, dim: *dim };
+        let Some(priced) = &self.history else { return Ok(None) };
+        let Priced { embeddings, dim, input_tokens, estimates } = priced;
+        let queries = Queries::new(embeddings, *dim).input_tokens(input_tokens.as_deref());
         let mut fresh = EstimateTable::zeros(queries.len(), turnover.n_models());
         fresh.fill(|out| estimator.estimate_batch(queries, &mut Scratch::default(), out))?;
         let estimates = estimates.after(turnover, &fresh);
-        Ok(Some(Priced { embeddings: Arc::clone(embeddings), dim: *dim, estimates }))
+        let (embeddings, input_tokens) = (Arc::clone(embeddings), input_tokens.clone());
+        Ok(Some(Priced { embeddings, dim: *dim, input_tokens, estimates }))
     }
 }
 

@@ -165,7 +165,7 @@ fn without_bounds_the_standard_error_is_held_too() {
         .build()
         .unwrap();
     let mut table = EstimateTable::zeros(1, 1);
-    let query = Query { embedding: &NEAR };
+    let query = Query::new(&NEAR);
     table
         .fill(|out| router.estimator().estimate_into(query, &mut Scratch::default(), out))
         .unwrap();

@@ -131,7 +131,7 @@ impl Contender for Ours<'_> {
         if recipe.batched {
             let embeddings =
                 &queries.embeddings[block.start * queries.dim..block.end * queries.dim];
-            let queries = Queries { embeddings, dim: queries.dim };
+            let queries = Queries::new(embeddings, queries.dim);
             index.nearest_block(queries, K, sets, None, scratch)?;
             let micros = micros(begun) / block.len() as f64;
             for at in 0..block.len() {

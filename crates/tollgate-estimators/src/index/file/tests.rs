@@ -53,7 +53,7 @@ pub(in crate::index) fn save(index: &dyn Index) -> Vec<u8> {
 pub(in crate::index) fn answers(index: &dyn Index) -> Vec<Vec<(f64, u32)>> {
     let mut scratch = Scratch::default();
     let mut search = |query: &[f32]| {
-        let query = Query { embedding: query };
+        let query = Query::new(query);
         index.nearest_into(query, 5, &RowSets::all(), None, &mut scratch).unwrap();
         scratch.child(0).scored.clone()
     };

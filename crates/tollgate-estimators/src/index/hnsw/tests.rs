@@ -54,7 +54,7 @@ fn a_loaded_index_is_the_one_that_was_saved() {
     let mut index = build(300);
     let mut loaded = Hnsw::load(save(&index).as_slice()).unwrap();
     let more = vectors(100, 2);
-    let more = Queries { embeddings: &more, dim: DIM };
+    let more = Queries::new(&more, DIM);
     index.extend(more).unwrap();
     loaded.extend(more).unwrap();
     for row in 0..20 {
@@ -70,16 +70,16 @@ fn an_index_may_begin_empty() {
     let mut index = Hnsw::load(save(&recipe.empty(2, Seed(0))).as_slice()).unwrap();
     let nearest = |index: &Hnsw| {
         let mut scratch = Scratch::default();
-        let query = Query { embedding: &[1.0, 0.1] };
+        let query = Query::new(&[1.0, 0.1]);
         index.nearest_into(query, 3, &RowSets::all(), None, &mut scratch).unwrap();
         scratch.child(0).scored.iter().map(|found| found.1).collect::<Vec<_>>()
     };
     assert_eq!(nearest(&index), [] as [u32; 0]);
     for embedding in [[0.0, 1.0], [2.0, 0.0], [0.0, 1.0], [-1.0, -0.0]] {
-        index.insert(Query { embedding: &embedding }).unwrap();
+        index.insert(Query::new(&embedding)).unwrap();
     }
     assert_eq!(nearest(&index), [1, 0, 2]);
-    let error = index.insert(Query { embedding: &[0.0, 0.0] }).unwrap_err();
+    let error = index.insert(Query::new(&[0.0, 0.0])).unwrap_err();
     insta::assert_snapshot!(error, @"the embedding is the zero vector");
     assert_eq!(index.n_rows(), 4);
 }
@@ -99,7 +99,7 @@ fn the_graph_does_not_depend_on_instructions() {
     let graph = |arch: Arch, kernel: Kernel| {
         let mut index = recipe().empty(DIM, Seed(7));
         (index.arch, index.kernel) = (arch, kernel);
-        index.extend(Queries { embeddings: &vectors(500, 1), dim: DIM }).unwrap();
+        index.extend(Queries::new(&vectors(500, 1), DIM)).unwrap();
         save(&index)
     };
     let widest = save(&build(500));
@@ -113,7 +113,7 @@ fn the_graph_does_not_depend_on_instructions() {
 
 fn nearest(index: &dyn Index, query: &[f32]) -> Vec<(f64, u32)> {
     let mut scratch = Scratch::default();
-    let query = Query { embedding: query };
+    let query = Query::new(query);
     index.nearest_into(query, 5, &RowSets::all(), None, &mut scratch).unwrap();
     scratch.child(0).scored.clone()
 }
@@ -159,7 +159,7 @@ fn what_bytes_cannot_tell_apart_is_found_in_f32() {
         .collect();
     let mut index =
         HnswConfig::default().m(8).ef_construction(60).ef(40).build().unwrap().empty(DIM, Seed(1));
-    index.extend(Queries { embeddings: &rows, dim: DIM }).unwrap();
+    index.extend(Queries::new(&rows, DIM)).unwrap();
     let cosine = |a: &[f32], b: &[f32]| dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
     let mut hits = 0;
     for query in rows.chunks(DIM).step_by(20) {

@@ -51,7 +51,7 @@ fn refusals() {
     let error = KdTree::new(&history(vec![1.0, 0.0, 0.0, 0.0], 2)).unwrap_err();
     insta::assert_snapshot!(error, @"the embedding of history prompt 1 is the zero vector");
     let tree = KdTree::new(&history(vec![1.0, 0.0, 0.0, 1.0], 2)).unwrap();
-    let query = Query { embedding: &[f32::NAN, 0.0] };
+    let query = Query::new(&[f32::NAN, 0.0]);
     let mut scratch = Scratch::default();
     let error = tree.nearest_into(query, 1, &RowSets::all(), None, &mut scratch).unwrap_err();
     insta::assert_snapshot!(error, @"the embedding has a value that is not finite at dimension 0: NaN");
@@ -80,7 +80,7 @@ proptest! {
         let sets = RowSets::new(vec![vec![true; n].into(), sparse]);
         let (mut expected, mut got) = (Scratch::default(), Scratch::default());
         let others = flat(3, dim, rank, seed + 1);
-        let others = Queries { embeddings: &others, dim };
+        let others = Queries::new(&others, dim);
         let queries = (0..n.min(5)).map(|row| history.queries().query(row));
         for query in queries.chain((0..3).map(|at| others.query(at))) {
             for exclude in [None, Some(0)] {

@@ -83,7 +83,7 @@ impl Sample {
 fn exact(scan: &ExactScan, rows: &[u32], k: usize) -> Vec<Vec<(f64, u32)>> {
     let embeddings: Vec<f32> =
         rows.iter().flat_map(|&row| scan.row(row as usize)).copied().collect();
-    let queries = Queries { embeddings: &embeddings, dim: scan.dim() };
+    let queries = Queries::new(&embeddings, scan.dim());
     let mut scratch = Scratch::default();
     scan.nearest_block(queries, k + 1, &RowSets::all(), None, &mut scratch)
         .expect("rows of an index are queries that it takes");

@@ -32,7 +32,7 @@ fn build(config: LshConfig, embeddings: Vec<f32>) -> Lsh {
 
 fn rows(index: &Lsh, query: &[f32], k: usize, exclude: Option<u32>) -> Vec<u32> {
     let mut scratch = Scratch::default();
-    let query = Query { embedding: query };
+    let query = Query::new(query);
     index.nearest_into(query, k, &RowSets::all(), exclude, &mut scratch).unwrap();
     scratch.child(0).scored.iter().map(|neighbor| neighbor.1).collect()
 }
@@ -151,7 +151,7 @@ fn recall_is_the_target() {
             let sets = RowSets::all();
             for query in queries.chunks(DIM) {
                 let mut scratch = Scratch::default();
-                let embedding = Query { embedding: query };
+                let embedding = Query::new(query);
                 exact.nearest_into(embedding, 5, &sets, None, &mut scratch).unwrap();
                 let wanted = scratch.child(0).scored.clone();
                 scored += index.nearest_counted(embedding, 5, &sets, None, &mut scratch).unwrap();
@@ -190,7 +190,7 @@ fn what_was_chosen_stays_until_the_rows_double() {
         let grown = index.grow(&history(data[..n * DIM].to_vec())).unwrap();
         let new = data[(n - 1) * DIM..n * DIM].to_vec();
         let mut scratch = Scratch::default();
-        let query = Query { embedding: &new };
+        let query = Query::new(&new);
         grown.nearest_into(query, 1, &RowSets::all(), None, &mut scratch).unwrap();
         assert_eq!(scratch.child(0).scored[0].1, small(n - 1), "a new row finds itself");
         format!("{grown:?}").contains("n_rows: 3000")

@@ -11,7 +11,7 @@ fn history(embeddings: Vec<f32>, dim: usize) -> History {
 
 fn nearest(index: &dyn Index, query: &[f32], k: usize, exclude: Option<u32>) -> Vec<(f64, u32)> {
     let mut scratch = Scratch::default();
-    let query = Query { embedding: query };
+    let query = Query::new(query);
     index.nearest_into(query, k, &RowSets::all(), exclude, &mut scratch).unwrap();
     scratch.child(0).scored.clone()
 }
@@ -66,7 +66,7 @@ fn sets_are_searched_by_themselves() {
     let masks = [[true; 4], [false, true, false, true], [false, false, true, false]];
     let sets = RowSets::new(masks.iter().map(|mask| Box::from(*mask)).collect());
     let mut scratch = Scratch::default();
-    let query = Query { embedding: &[1.0, 0.0] };
+    let query = Query::new(&[1.0, 0.0]);
     index.nearest_into(query, 2, &sets, Some(2), &mut scratch).unwrap();
     let found: Vec<_> = (0..3).map(|set| rows(&scratch.child(set).scored)).collect();
     assert_eq!(found, [vec![0, 1], vec![1, 3], vec![]]);
@@ -185,7 +185,7 @@ proptest! {
         let mask: Box<[bool]> = (0..n).map(|row| row % 3 != 1).collect();
         let sets = RowSets::new(vec![vec![true; n].into(), mask]);
         let n_queries = n.min(20);
-        let queries = Queries { embeddings: &history.embeddings()[..n_queries * dim], dim };
+        let queries = Queries::new(&history.embeddings()[..n_queries * dim], dim);
         let (mut block, mut single) = (Scratch::default(), Scratch::default());
         let mut uncoded = Scratch::default();
         for exclude_from in [None, Some(0)] {

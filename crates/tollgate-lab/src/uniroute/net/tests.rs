@@ -77,7 +77,7 @@ fn refusals() {
     let fitted = NetConfig::mlp().build().unwrap().fit(&history, Seed(1)).unwrap();
     let refuse = |embedding: &[f32]| {
         let mut table = EstimateTable::zeros(1, 3);
-        let query = Query { embedding };
+        let query = Query::new(embedding);
         table.fill(|out| fitted.estimate_into(query, &mut Scratch::default(), out)).unwrap_err()
     };
     insta::assert_snapshot!(refuse(&[1.0]), @"the embedding has 1 dimensions, the history 2");

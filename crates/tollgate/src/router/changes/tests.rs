@@ -46,7 +46,7 @@ fn pairs(labels: &[Label<'_>]) -> Vec<[f64; 2]> {
 
 impl ModelPool for Means {
     fn representatives(&self) -> Queries<'_> {
-        Queries { embeddings: &self.representatives, dim: 2 }
+        Queries::new(&self.representatives, 2)
     }
 
     fn worth_labelling(&self, n: usize) -> Vec<usize> {

@@ -24,10 +24,10 @@ fn an_opened_index_is_served_from_its_file() {
     assert_eq!(places(&grown), places(&opened), "shared");
     assert!(places(&saved.clone()).iter().zip(places(&saved)).all(|(copy, own)| *copy != own));
     let more = vectors(100, 2);
-    grown.extend(Queries { embeddings: &more, dim: DIM }).unwrap();
+    grown.extend(Queries::new(&more, DIM)).unwrap();
     assert!(places(&grown).iter().zip(places(&opened)).all(|(copy, file)| *copy != file));
     let mut expected = saved.clone();
-    expected.extend(Queries { embeddings: &more, dim: DIM }).unwrap();
+    expected.extend(Queries::new(&more, DIM)).unwrap();
     assert!(save(&grown) == save(&expected), "the bytes differ");
     assert_eq!(answers(&opened), answers(&saved), "grown from");
 }
