@@ -64,6 +64,8 @@ struct Version {
 struct Buffers {
     scratch: Scratch,
     estimates: EstimateTable,
+    /// Seconds of each model.
+    latency: Vec<f64>,
 }
 
 /// What changes from arrival to arrival; everything in it is about one pool of models.
@@ -92,6 +94,8 @@ struct Asked<'a> {
     /// By what the costs of `estimates` have been multiplied; `None` for all ones.
     ratios: Option<&'a Arc<CostRatios>>,
     estimates: Estimates<'a>,
+    /// Expected seconds of each model, where the request says so.
+    latency: Option<&'a [f64]>,
 }
 
 impl Router {
@@ -153,9 +157,9 @@ impl Router {
                 None
             };
             let routed =
-                self.with_estimates(request, &version, ratios.as_deref(), |estimates| {
+                self.with_estimates(request, &version, ratios.as_deref(), |estimates, latency| {
                     let (version, ratios) = (&version, ratios.as_ref());
-                    let asked = Asked { request, version, ratios, estimates };
+                    let asked = Asked { request, version, ratios, estimates, latency };
                     let decided = self.versions.with_state(version, |run| self.decide(&asked, run));
                     decided.transpose()
                 })?;
@@ -188,13 +192,13 @@ impl Router {
             }
         };
         let version = &routed.version;
-        self.with_estimates(request, version, Some(&*routed.ratios), |estimates| {
+        self.with_estimates(request, version, Some(&*routed.ratios), |estimates, latency| {
             if by_need {
                 let why = "must be served: the cheapest that is affordable, USD held";
                 let held = request.bound(&version.models, &estimates, model);
                 return Ok(Explanation::leaf(why, held));
             }
-            let arrival = self.arrival(request, arrival, estimates);
+            let arrival = self.arrival(request, arrival, estimates, latency);
             Ok(version.policy.explain(&arrival, &routed.prices, model))
         })
     }
@@ -246,12 +250,12 @@ impl Router {
         request: &Request<'_>,
         version: &Version,
         ratios: Option<&CostRatios>,
-        work: impl FnOnce(Estimates<'_>) -> Result<T, RouteError>,
+        work: impl FnOnce(Estimates<'_>, Option<&[f64]>) -> Result<T, RouteError>,
     ) -> Result<T, RouteError> {
         request.check(version.ledger.budgets().n_groups())?;
         let mut buffers = self.take_buffers(version.models.len());
-        let Buffers { scratch, estimates } = &mut buffers;
-        let query = Query::new(request.embedding);
+        let Buffers { scratch, estimates, latency } = &mut buffers;
+        let query = Query::new(request.embedding).input_tokens(request.input_tokens);
         let answer = estimates
             .fill(|mut out| {
                 version.estimator.estimate_into(query, scratch, out.reborrow())?;
@@ -261,7 +265,7 @@ impl Router {
                 Ok::<(), EstimateError>(())
             })
             .map_err(RouteError::from)
-            .and_then(|()| work(estimates.row(0)));
+            .and_then(|()| work(estimates.row(0), request.seconds(&version.models, latency)));
         lock(&self.buffers).push(buffers);
         answer
     }
@@ -271,14 +275,15 @@ impl Router {
         request: &Request<'_>,
         index: u64,
         estimates: Estimates<'a>,
+        latency: Option<&'a [f64]>,
     ) -> Arrival<'a> {
         let (time, group, must_serve) = (request.time, request.group, !self.declines);
-        Arrival { index, time, group, estimates, latency: None, must_serve, seed: self.seed }
+        Arrival { index, time, group, estimates, latency, must_serve, seed: self.seed }
     }
 
     fn decide(&self, asked: &Asked<'_>, run: &mut Run) -> Result<Routed, RouteError> {
         let Version { policy, ledger, as_expected, .. } = &**asked.version;
-        let arrival = self.arrival(asked.request, run.arrivals, asked.estimates);
+        let arrival = self.arrival(asked.request, run.arrivals, asked.estimates, asked.latency);
         run.arrivals += 1;
         run.time = arrival.time;
         ledger.advance(arrival.time);
@@ -302,7 +307,7 @@ impl Router {
         // Those of another pool are let go.
         buffers.filter(|buffers| buffers.estimates.n_models() == n_models).unwrap_or_else(|| {
             let estimates = EstimateTable::zeros(1, n_models);
-            Buffers { scratch: Scratch::default(), estimates }
+            Buffers { scratch: Scratch::default(), estimates, latency: Vec::new() }
         })
     }
 }

@@ -20,13 +20,16 @@ pub struct Request<'a> {
     pub(super) embedding: &'a [f32],
     pub(super) time: f64,
     pub(super) group: u32,
+    pub(super) input_tokens: Option<f64>,
     bounds: Option<(&'a Models, &'a [f64])>,
+    latency: Option<(&'a Models, &'a [f64])>,
 }
 
 impl<'a> Request<'a> {
     /// A prompt by its embedding, of the history's dimension.
     pub fn new(embedding: &'a [f32]) -> Self {
-        Self { embedding, time: 0.0, group: 0, bounds: None }
+        let (input_tokens, bounds, latency) = (None, None, None);
+        Self { embedding, time: 0.0, group: 0, input_tokens, bounds, latency }
     }
 
     /// When it came in, in seconds since the start of the run, never before an earlier one.
@@ -57,9 +60,42 @@ impl<'a> Request<'a> {
         self
     }
 
+    /// How many tokens the prompt has, finite and `>= 0`: for estimators that price lengths.
+    /// Default: not known, and they take their history's mean.
+    #[must_use]
+    pub fn input_tokens(mut self, tokens: f64) -> Self {
+        self.input_tokens = Some(tokens);
+        self
+    }
+
+    /// Seconds until the answer of each of some models is expected to be complete, its wait for
+    /// a slot included; shape `(models.len(),)`, finite and `>= 0`. Read by policies that have
+    /// a price on time. Default: nobody measures, and time costs nothing.
+    ///
+    /// They bring their models, as [`bounds`](Self::bounds) do; a model that has joined since
+    /// is expected to take as long as the mean of those that were measured.
+    #[must_use]
+    pub fn latency(mut self, models: &'a Models, seconds: &'a [f64]) -> Self {
+        self.latency = Some((models, seconds));
+        self
+    }
+
     pub(super) fn check(&self, n_groups: usize) -> Result<(), RouteError> {
         if self.group as usize >= n_groups {
             return Err(RouteError::Group { group: self.group, n_groups });
+        }
+        let in_range = |&x: &f64| x >= 0.0 && x.is_finite();
+        if let Some(got) = self.input_tokens.filter(|tokens| !in_range(tokens)) {
+            return Err(EstimateError::InputTokens { got }.into());
+        }
+        if let Some((models, seconds)) = self.latency {
+            if seconds.len() != models.len() {
+                return Err(RouteError::Latencies { got: seconds.len(), n_models: models.len() });
+            }
+            if let Some(index) = seconds.iter().position(|seconds| !in_range(seconds)) {
+                let (model, got) = (models.id(index).clone(), seconds[index]);
+                return Err(RouteError::Latency { model, got });
+            }
         }
         let Some((models, bounds)) = self.bounds else { return Ok(()) };
         if bounds.len() != models.len() {
@@ -67,6 +103,24 @@ impl<'a> Request<'a> {
         }
         bounds.iter().try_for_each(|&bound| PicoUsd::from_usd(bound).map(drop))?;
         Ok(())
+    }
+
+    /// Seconds of each of `models`, in their order; `buffer` holds them where those that were
+    /// measured are others.
+    pub(super) fn seconds<'b>(
+        &'b self,
+        models: &Models,
+        buffer: &'b mut Vec<f64>,
+    ) -> Option<&'b [f64]> {
+        let (of, seconds) = self.latency?;
+        if of == models {
+            return Some(seconds);
+        }
+        let mean = seconds.iter().sum::<f64>() / seconds.len() as f64;
+        let own = |model: &ModelId| of.index_of(model.as_str()).map_or(mean, |at| seconds[at]);
+        buffer.clear();
+        buffer.extend(models.iter().map(own));
+        Some(buffer)
     }
 
     /// What is reserved for an answer of one of `models`, in USD.
@@ -131,6 +185,22 @@ pub enum RouteError {
         /// How many there are.
         n_groups: usize,
     },
+    /// Latencies that do not fit their models.
+    #[error("{got} latencies for {n_models} models")]
+    Latencies {
+        /// How many latencies.
+        got: usize,
+        /// How many models.
+        n_models: usize,
+    },
+    /// A latency out of range.
+    #[error("latency of model `{model}` must be finite and >= 0 s, got {got}")]
+    Latency {
+        /// The model.
+        model: ModelId,
+        /// The value.
+        got: f64,
+    },
     /// Bounds that do not fit their models.
     #[error("{got} cost bounds for {n_models} models")]
     Bounds {
@@ -140,3 +210,7 @@ pub enum RouteError {
         n_models: usize,
     },
 }
+
+#[cfg(test)]
+#[path = "request/tests.rs"]
+mod tests;
