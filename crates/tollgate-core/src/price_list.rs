@@ -1,5 +1,8 @@
 //! What tokens cost.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{ModelId, Models};
@@ -24,7 +27,16 @@ use crate::{ModelId, Models};
 /// assert!((list.output_tokens(0, 100.0, 6e-4).unwrap() - 50.0).abs() < 1e-9);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+///
+/// In configuration files it is a map of names to prices:
+///
+/// ```text
+/// [prices]
+/// large = { input = 2e-6, output = 8e-6 }
+/// small = { input = 1e-6, output = 2e-6 }
+/// ```
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(try_from = "BTreeMap<String, TokenPrice>", into = "BTreeMap<String, TokenPrice>")]
 pub struct PriceList {
     /// Sorted bytewise by name.
     models: Models,
@@ -33,7 +45,8 @@ pub struct PriceList {
 }
 
 /// USD per token.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct TokenPrice {
     /// Of the prompt, finite and `>= 0`.
     pub input: f64,
@@ -140,6 +153,21 @@ impl PriceList {
     }
 }
 
+impl TryFrom<BTreeMap<String, TokenPrice>> for PriceList {
+    type Error = PriceListError;
+
+    fn try_from(prices: BTreeMap<String, TokenPrice>) -> Result<Self, PriceListError> {
+        Self::new(prices)
+    }
+}
+
+impl From<PriceList> for BTreeMap<String, TokenPrice> {
+    fn from(list: PriceList) -> Self {
+        let prices = list.models.iter().zip(&list.prices);
+        prices.map(|(model, price)| (model.to_string(), *price)).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -171,6 +199,15 @@ mod tests {
         assert_eq!(list.select(&models(&["b"])).unwrap().price(0), price(2.0, 8.0));
         let error = list.select(&models(&["a", "c"])).unwrap_err();
         insta::assert_snapshot!(error, @"model `c` is not on the price list");
+    }
+
+    #[test]
+    fn a_map_there_and_back() {
+        let list = PriceList::new([("b", price(2.0, 8.0)), ("a", price(1.0, 0.0))]).unwrap();
+        let map = BTreeMap::from(list.clone());
+        assert_eq!(map["b"], price(2.0, 8.0));
+        assert_eq!(PriceList::try_from(map).unwrap(), list);
+        assert!(PriceList::try_from(BTreeMap::new()).is_err(), "a list of nothing");
     }
 
     #[test]

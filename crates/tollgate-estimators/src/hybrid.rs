@@ -18,10 +18,13 @@
 //! Costs are estimated directly, as means: what is averaged in logarithms is smeared back
 //! without bias (Duan 1983). Standard errors are those of the parts, blended as in [`Blend`].
 //!
+//! With a price list they are estimated as in the paper, through the length of the answer: see
+//! [`Priced`], which lets the same parts predict lengths, as numbers or as shares of buckets.
+//!
 //! # Departures from the paper
 //!
 //! * The published code averages the 16 neighbors' token counts; here the same neighbors'
-//!   log costs, which are less at the mercy of one long answer.
+//!   log costs or log lengths, which are less at the mercy of one long answer.
 //! * There, a model that a neighbor was not run on counts as a score of 0 and a length of
 //!   0, so as bad and as free. Here gaps are passed over: `k` labels are averaged for each
 //!   model.
@@ -39,15 +42,21 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tollgate_core::{EstimateTable, Estimator, Fit, FitError, History, ParamError, Seed};
+use tollgate_core::{
+    EstimateTable, Estimator, Fit, FitError, History, ParamError, PriceList, Seed,
+};
 
 use crate::blend::{Blend, BlendWeights};
 use crate::index::IndexKind;
 use crate::knn::{CostDomain, Knn, KnnConfig};
+use crate::priced::{LengthMode, Priced};
 use crate::trained::Trained;
 
 /// Neighbors, as the published code has them.
 const NEIGHBORS: usize = 16;
+
+/// Buckets of lengths, as well.
+const BUCKETS: usize = 10;
 
 /// What a [`HybridPredictor`] listens to.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -72,11 +81,25 @@ pub struct HybridPredictorConfig {
     pub k: usize,
     /// What finds them. Default [`IndexKind::Scan`].
     pub index: IndexKind,
+    /// How lengths are predicted, where there are prices. Default [`LengthMode::Continuous`].
+    pub lengths: LengthMode,
+    /// Buckets of lengths, 1 to 100. Default 10. Nothing to continuous lengths.
+    pub buckets: usize,
+    /// What tokens cost: with it costs are estimated through lengths, and a history has to say
+    /// how many tokens its prompts have. Default: none, costs are estimated directly.
+    pub prices: Option<PriceList>,
 }
 
 impl Default for HybridPredictorConfig {
     fn default() -> Self {
-        Self { parts: HybridParts::default(), k: NEIGHBORS, index: IndexKind::default() }
+        Self {
+            parts: HybridParts::default(),
+            k: NEIGHBORS,
+            index: IndexKind::default(),
+            lengths: LengthMode::default(),
+            buckets: BUCKETS,
+            prices: None,
+        }
     }
 }
 
@@ -102,28 +125,58 @@ impl HybridPredictorConfig {
         self
     }
 
+    /// Sets what tokens cost, so that costs are estimated through lengths.
+    #[must_use]
+    pub fn prices(mut self, prices: PriceList) -> Self {
+        self.prices = Some(prices);
+        self
+    }
+
+    /// Sets how lengths are predicted.
+    #[must_use]
+    pub fn lengths(mut self, lengths: LengthMode) -> Self {
+        self.lengths = lengths;
+        self
+    }
+
+    /// Sets the number of buckets.
+    #[must_use]
+    pub fn buckets(mut self, buckets: usize) -> Self {
+        self.buckets = buckets;
+        self
+    }
+
     /// The recipe.
     ///
     /// # Errors
-    /// [`ParamError`] when `k` is 0.
+    /// [`ParamError`] when `k` is 0, or there are prices and `buckets` is out of range.
     pub fn build(self) -> Result<HybridPredictor, ParamError> {
-        let Self { parts, k, index } = self;
+        let knobs = self.knobs();
+        let Self { parts, k, index, lengths, buckets, prices } = self;
         let knn = KnnConfig::default().k(k).index(index).cost_domain(CostDomain::Log).build()?;
-        Ok(HybridPredictor { parts, knobs: knobs(parts, k, index), inner: inner(parts, knn) })
+        let mut inner = inner(parts, knn);
+        if let Some(prices) = prices {
+            inner = Arc::new(Priced::new(inner, prices).lengths(lengths, buckets)?);
+        }
+        Ok(HybridPredictor { parts, knobs, inner })
+    }
+
+    /// What is not the default, as names have it.
+    fn knobs(&self) -> String {
+        let Self { parts, k, index, lengths, buckets, prices } = self;
+        let retrieves = *parts != HybridParts::Trained;
+        let bucketed = prices.is_some() && *lengths != LengthMode::Continuous;
+        let changed = [
+            (retrieves && *k != NEIGHBORS).then(|| format!("k={k}")),
+            (retrieves && *index != IndexKind::default()).then(|| format!("index={index}")),
+            prices.is_some().then(|| format!("lengths={}", lengths.name())),
+            (bucketed && *buckets != BUCKETS).then(|| format!("buckets={buckets}")),
+        ];
+        in_brackets(&changed.into_iter().flatten().collect::<Vec<_>>())
     }
 }
 
-/// What is not the default, as names have it.
-fn knobs(parts: HybridParts, k: usize, index: IndexKind) -> String {
-    let mut knobs = Vec::new();
-    if parts != HybridParts::Trained {
-        if k != NEIGHBORS {
-            knobs.push(format!("k={k}"));
-        }
-        if index != IndexKind::default() {
-            knobs.push(format!("index={index}"));
-        }
-    }
+fn in_brackets(knobs: &[String]) -> String {
     if knobs.is_empty() { String::new() } else { format!("({})", knobs.join(",")) }
 }
 

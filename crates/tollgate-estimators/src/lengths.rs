@@ -87,6 +87,11 @@ impl LengthBuckets {
         self.means.len()
     }
 
+    /// The mean length in each bucket, in tokens.
+    pub fn means(&self) -> &[f64] {
+        &self.means
+    }
+
     /// The bucket that a length is in.
     pub fn bucket(&self, length: f64) -> usize {
         self.edges.partition_point(|&edge| edge <= length)

@@ -49,6 +49,7 @@
 //! * [`LearnedMap`]: the same with soft borders, trained on the models of the history.
 //! * [`Factors`]: what sets models apart, learned from some and fitted to others.
 //! * [`Refit`]: any recipe, fitted anew for every model that comes or goes.
+//! * [`Priced`]: any recipe, its costs through lengths and a price list.
 //! * [`LengthBuckets`]: lengths of answers in buckets, and how often the bucket is right.
 //! * [`Labelling`]: orders of prompts, the most telling first, to label a new model on.
 //! * [`Blend`]: weighted means of other recipes.
@@ -74,6 +75,7 @@ mod learned_map;
 mod lengths;
 mod log_costs;
 mod pool;
+mod priced;
 mod refit;
 mod regression;
 mod ridge;
@@ -100,6 +102,7 @@ pub use knn::{CostDomain, Knn, KnnConfig, KnnEstimator, Shrinkage, Weighting};
 pub use labelling::Labelling;
 pub use learned_map::{LearnedMap, LearnedMapConfig};
 pub use lengths::LengthBuckets;
+pub use priced::{LengthMode, Priced};
 pub use refit::Refit;
 pub use regression::RegressionEstimator;
 pub use ridge::{Ridge, RidgeConfig};

@@ -9,11 +9,11 @@ mod policies;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tollgate_core::{Fit, Policy, Solver};
+use tollgate_core::{Fit, Policy, PriceList, Solver};
 use tollgate_estimators::{
     Auto, Blend, BlendWeights, ClustersConfig, EagleConfig, FactorsConfig, HybridParts,
-    HybridPredictorConfig, IndexKind, KernelRidgeConfig, KnnConfig, LearnedMapConfig, Refit,
-    RidgeConfig, TrainedConfig,
+    HybridPredictorConfig, IndexKind, KernelRidgeConfig, KnnConfig, LearnedMapConfig, LengthMode,
+    Refit, RidgeConfig, TrainedConfig,
 };
 use tollgate_solvers::{
     CuttingPlaneConfig, LagrangianConfig, PrimalDualConfig, SimplexConfig, SmoothedLbfgsConfig,
@@ -91,13 +91,26 @@ pub fn compose(
     estimator: Option<&Spec>,
     solver: Option<&Spec>,
 ) -> Result<Composition, SpecError> {
+    compose_with(spec, estimator, solver, None)
+}
+
+/// The same with a price list, as [`estimator_with`] takes it.
+///
+/// # Errors
+/// As [`compose`].
+pub fn compose_with(
+    spec: &Spec,
+    estimator: Option<&Spec>,
+    solver: Option<&Spec>,
+    prices: Option<&PriceList>,
+) -> Result<Composition, SpecError> {
     let preset = preset(&spec.name)?;
     let recipe = match (preset.estimator, estimator) {
         (EstimatorSlot::None, _) => None,
         (EstimatorSlot::Pinned(own), _) | (EstimatorSlot::Default(own), None) => {
-            Some(self::estimator(&own.parse()?)?)
+            Some(estimator_with(&own.parse()?, prices)?)
         }
-        (EstimatorSlot::Default(_), Some(given)) => Some(self::estimator(given)?),
+        (EstimatorSlot::Default(_), Some(given)) => Some(estimator_with(given, prices)?),
     };
     let solver = solver.map_or_else(|| Ok(presets::default_solver()), self::solver)?;
     Ok(Composition {
@@ -113,6 +126,15 @@ pub fn compose(
 /// # Errors
 /// [`SpecError`] for an unknown name or a parameter out of range.
 pub fn estimator(spec: &Spec) -> Result<Arc<dyn Fit>, SpecError> {
+    estimator_with(spec, None)
+}
+
+/// The same with a price list, by which `eccos-r`, `eccos-t` and `hybrid-predictor` estimate
+/// costs through lengths; it is nothing to the others.
+///
+/// # Errors
+/// [`SpecError`] for an unknown name or a parameter out of range, or lengths without a list.
+pub fn estimator_with(spec: &Spec, prices: Option<&PriceList>) -> Result<Arc<dyn Fit>, SpecError> {
     match spec.name.as_str() {
         "knn" => {
             let config: KnnConfig = spec.config(ESTIMATOR)?;
@@ -151,7 +173,7 @@ pub fn estimator(spec: &Spec) -> Result<Arc<dyn Fit>, SpecError> {
         }
         "refit" => {
             let RefitParams { of } = spec.config(ESTIMATOR)?;
-            Ok(Arc::new(Refit::new(estimator(&of.parse()?)?)))
+            Ok(Arc::new(Refit::new(estimator_with(&of.parse()?, prices)?)))
         }
         "blend" => {
             let BlendParams { k, weights } = spec.config(ESTIMATOR)?;
@@ -159,22 +181,51 @@ pub fn estimator(spec: &Spec) -> Result<Arc<dyn Fit>, SpecError> {
             let knn = knn.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?;
             Ok(Arc::new(Blend::ridge_and(knn, weights.into())))
         }
-        "eccos-r" => retrieval(spec, HybridParts::Retrieval),
+        "eccos-r" => retrieval(spec, HybridParts::Retrieval, prices),
         "eccos-t" => {
-            let NoParams {} = spec.config(ESTIMATOR)?;
+            let params: TrainedParams = spec.config(ESTIMATOR)?;
             let config = HybridPredictorConfig::default().parts(HybridParts::Trained);
-            Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
+            through_lengths(spec, config, (params.lengths, params.buckets), prices)
         }
-        "hybrid-predictor" => retrieval(spec, HybridParts::Both),
+        "hybrid-predictor" => retrieval(spec, HybridParts::Both, prices),
         other => Err(unknown(ESTIMATOR, other, ESTIMATORS.iter().copied())),
     }
 }
 
 /// The hybrid predictor with similar prompts among its parts.
-fn retrieval(spec: &Spec, parts: HybridParts) -> Result<Arc<dyn Fit>, SpecError> {
-    let RetrievalParams { k, index } = spec.config(ESTIMATOR)?;
-    let config = HybridPredictorConfig { parts, k, index };
+fn retrieval(
+    spec: &Spec,
+    parts: HybridParts,
+    prices: Option<&PriceList>,
+) -> Result<Arc<dyn Fit>, SpecError> {
+    let RetrievalParams { k, index, lengths, buckets } = spec.config(ESTIMATOR)?;
+    let config = HybridPredictorConfig { parts, k, index, ..HybridPredictorConfig::default() };
+    through_lengths(spec, config, (lengths, buckets), prices)
+}
+
+/// The hybrid predictor, its costs through lengths where there is a price list.
+fn through_lengths(
+    spec: &Spec,
+    mut config: HybridPredictorConfig,
+    (lengths, buckets): (Option<LengthMode>, Option<usize>),
+    prices: Option<&PriceList>,
+) -> Result<Arc<dyn Fit>, SpecError> {
+    if prices.is_none() && (lengths.is_some() || buckets.is_some()) {
+        let why = "`lengths` and `buckets` need a price list".to_owned();
+        return Err(SpecError::Param { kind: ESTIMATOR, name: spec.name.clone(), why });
+    }
+    config.prices = prices.cloned();
+    config.lengths = lengths.unwrap_or(config.lengths);
+    config.buckets = buckets.unwrap_or(config.buckets);
     Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
+}
+
+/// The knobs of `eccos-t`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct TrainedParams {
+    lengths: Option<LengthMode>,
+    buckets: Option<usize>,
 }
 
 /// The knobs of `eccos-r` and `hybrid-predictor`.
@@ -183,12 +234,14 @@ fn retrieval(spec: &Spec, parts: HybridParts) -> Result<Arc<dyn Fit>, SpecError>
 struct RetrievalParams {
     k: usize,
     index: IndexKind,
+    lengths: Option<LengthMode>,
+    buckets: Option<usize>,
 }
 
 impl Default for RetrievalParams {
     fn default() -> Self {
         let HybridPredictorConfig { k, index, .. } = HybridPredictorConfig::default();
-        Self { k, index }
+        Self { k, index, lengths: None, buckets: None }
     }
 }
 

@@ -1,4 +1,4 @@
-use tollgate_core::{Models, Purpose, Queries, Query, Scratch};
+use tollgate_core::{Models, Purpose, Queries, Query, Scratch, TokenPrice};
 use tollgate_testkit::estimator_conformance::{self, Growth};
 
 use super::*;
@@ -40,6 +40,43 @@ fn recipes_conform() {
     for parts in ALL {
         estimator_conformance::check(&recipe(parts, 5));
         estimator_conformance::check_growth(&recipe(parts, 5), Growth::ChoicesStay);
+    }
+}
+
+/// Prices of a full length, so that the suite's models are on the list under both of their names.
+fn prices() -> PriceList {
+    let price = |output| TokenPrice { input: 1e-6, output };
+    let list = [("a", 1e-4), ("b", 1e-5), ("c", 1e-6), ("x", 1e-6), ("y", 1e-5), ("z", 1e-4)];
+    PriceList::new(list.map(|(model, output)| (model, price(output)))).unwrap()
+}
+
+#[test]
+fn recipes_through_lengths_conform() {
+    for parts in ALL {
+        for lengths in [LengthMode::Continuous, LengthMode::QuantileBuckets] {
+            let config = HybridPredictorConfig::default().parts(parts).k(5);
+            let recipe = config.lengths(lengths).prices(prices()).buckets(3).build().unwrap();
+            estimator_conformance::check(&recipe);
+            estimator_conformance::check_growth(&recipe, Growth::ChoicesStay);
+        }
+    }
+}
+
+/// The tokens of prompts are nothing to those who have no prices.
+#[test]
+fn tokens_count_where_there_are_prices() {
+    let (bare, query) = (history(60), [0.6, 0.8]);
+    let counted = bare.clone().with_input_tokens((0..60).map(f64::from).collect()).unwrap();
+    for parts in ALL {
+        let recipe = recipe(parts, 16);
+        assert_eq!(estimates(&recipe, &bare, &query), estimates(&recipe, &counted, &query));
+        let config = HybridPredictorConfig::default().parts(parts);
+        let through = config.prices(prices()).build().unwrap();
+        let direct = estimates(&recipe, &counted, &query);
+        let through_lengths = estimates(&through, &counted, &query);
+        assert_eq!(through_lengths.quality(), direct.quality(), "scores are the same");
+        assert_ne!(through_lengths.cost(), direct.cost());
+        assert!(matches!(through.fit(&bare, Seed(0)), Err(FitError::NoInputTokens { .. })));
     }
 }
 
@@ -108,6 +145,11 @@ fn names_and_refusals() {
     insta::assert_snapshot!(name(config().parts(HybridParts::Retrieval)), @"eccos-r");
     insta::assert_snapshot!(name(config().parts(HybridParts::Trained).k(3)), @"eccos-t");
     insta::assert_snapshot!(name(config().k(50).index(IndexKind::Hnsw)), @"hybrid-predictor(k=50,index=hnsw)");
+    let config = || HybridPredictorConfig::default().prices(prices());
+    insta::assert_snapshot!(name(config()), @"hybrid-predictor(lengths=continuous)");
+    insta::assert_snapshot!(name(config().lengths(LengthMode::FixedBuckets).parts(HybridParts::Trained)), @"eccos-t(lengths=fixed-buckets)");
+    insta::assert_snapshot!(name(config().k(3).lengths(LengthMode::QuantileBuckets).buckets(5)), @"hybrid-predictor(k=3,lengths=quantile-buckets,buckets=5)");
+    insta::assert_snapshot!(config().buckets(0).build().unwrap_err(), @"`buckets` must be >= 1 and <= 100, got 0");
     insta::assert_snapshot!(config().k(0).build().unwrap_err(), @"`k` must be >= 1, got 0");
 }
 

@@ -1,3 +1,5 @@
+use tollgate_core::TokenPrice;
+
 use super::*;
 
 fn spec(text: &str) -> Spec {
@@ -123,6 +125,66 @@ fn parameters_reach_the_parts() {
     assert!(format!("{:?}", given.policy).contains("[0.5, 0.25]"), "{:?}", given.policy);
 }
 
+fn prices() -> PriceList {
+    let price = TokenPrice { input: 1e-6, output: 2e-6 };
+    PriceList::new([("a", price), ("b", price)]).unwrap()
+}
+
+/// A list is for the three that predict lengths, also inside another, and nothing to the rest.
+#[test]
+fn a_price_list_reaches_those_who_read_it() {
+    let list = prices();
+    let name = |text: &str| estimator_with(&spec(text), Some(&list)).unwrap().name();
+    insta::assert_snapshot!(name("eccos-r:k=3"), @"eccos-r(k=3,lengths=continuous)");
+    insta::assert_snapshot!(name("eccos-t:lengths=fixed-buckets"), @"eccos-t(lengths=fixed-buckets)");
+    insta::assert_snapshot!(name("hybrid-predictor:lengths=quantile-buckets,buckets=5"), @"hybrid-predictor(lengths=quantile-buckets,buckets=5)");
+    insta::assert_snapshot!(name("refit:of=eccos-t"), @"refit(eccos-t(lengths=continuous))");
+    assert_eq!(name("auto"), estimator(&spec("auto")).unwrap().name());
+    let made = compose_with(&spec("port"), Some(&spec("eccos-t")), None, Some(&list)).unwrap();
+    assert_eq!(made.estimator.unwrap().name(), "eccos-t(lengths=continuous)");
+
+    let refused = |text: &str, prices| estimator_with(&spec(text), prices).unwrap_err().to_string();
+    insta::assert_snapshot!(refused("eccos-r:lengths=continuous", None), @"estimator `eccos-r`: `lengths` and `buckets` need a price list");
+    insta::assert_snapshot!(refused("eccos-t:buckets=5", None), @"estimator `eccos-t`: `lengths` and `buckets` need a price list");
+    insta::assert_snapshot!(refused("eccos-t:buckets=0", Some(&list)), @"estimator `eccos-t`: `buckets` must be >= 1 and <= 100, got 0");
+    insta::assert_snapshot!(refused("eccos-t:lengths=long", Some(&list)), @"estimator `eccos-t`: unknown variant `long`, expected one of `continuous`, `quantile-buckets`, `fixed-buckets`");
+}
+
+/// A configuration with prices is read back from a file as it was; a price that is refused is
+/// refused there too.
+#[test]
+fn prices_in_configuration_files() {
+    let config = HybridPredictorConfig::default().prices(prices()).buckets(7);
+    let text = toml::to_string(&config).unwrap();
+    insta::assert_snapshot!(text, @r#"
+    parts = "both"
+    k = 16
+    index = "scan"
+    lengths = "continuous"
+    buckets = 7
+
+    [prices.a]
+    input = 0.000001
+    output = 0.000002
+
+    [prices.b]
+    input = 0.000001
+    output = 0.000002
+    "#);
+    assert_eq!(toml::from_str::<HybridPredictorConfig>(&text).unwrap(), config);
+    let bare = HybridPredictorConfig::default();
+    assert_eq!(
+        toml::from_str::<HybridPredictorConfig>(&toml::to_string(&bare).unwrap()).unwrap(),
+        bare
+    );
+    let refused = |text: &str| {
+        let error = toml::from_str::<HybridPredictorConfig>(text).unwrap_err();
+        error.message().to_owned()
+    };
+    insta::assert_snapshot!(refused("prices.m = { input = -1.0, output = 1.0 }"), @"input price of model `m` must be finite and >= 0 USD per token, got -1");
+    insta::assert_snapshot!(refused("prices.m = { input = 1.0 }"), @"missing field `output`");
+}
+
 #[test]
 fn unknown_names_list_the_known() {
     insta::assert_snapshot!(refused("prot", None, None), @"no policy is called `prot`; there are random, round-robin, balance, shortest-wait, fixed, greedy-perf, greedy-cost, greedy-density, knn-perf, knn-cost, trained-perf, trained-cost, eagle, threshold, exp-threshold, batch-split, batch-paced, port-reference, port, geometric, descent, hybrid, resolve, history, history-resolve, window-resolve, explore, floor, floor-batch, tollgate");
@@ -146,8 +208,8 @@ fn unknown_parameters_list_the_known() {
     insta::assert_snapshot!(refused("port", Some("trained:lambda=5"), None), @"estimator `trained`: unknown field `lambda`, expected `penalty`");
     insta::assert_snapshot!(refused("port", Some("ridge:k=5"), None), @"estimator `ridge`: unknown field `k`, expected `lambda`");
     insta::assert_snapshot!(refused("port", Some("blend:n=5"), None), @"estimator `blend`: unknown field `n`, expected `k` or `weights`");
-    insta::assert_snapshot!(refused("port", Some("hybrid-predictor:n=5"), None), @"estimator `hybrid-predictor`: unknown field `n`, expected `k` or `index`");
-    insta::assert_snapshot!(refused("port", Some("eccos-t:k=5"), None), @"estimator `eccos-t`: unknown field `k`, there are no fields");
+    insta::assert_snapshot!(refused("port", Some("hybrid-predictor:n=5"), None), @"estimator `hybrid-predictor`: unknown field `n`, expected one of `k`, `index`, `lengths`, `buckets`");
+    insta::assert_snapshot!(refused("port", Some("eccos-t:k=5"), None), @"estimator `eccos-t`: unknown field `k`, expected `lengths` or `buckets`");
     insta::assert_snapshot!(refused("port", None, Some("cutting-plane:gap=1e-3")), @"solver `cutting-plane`: unknown field `gap`, expected one of `smoothing`, `ceiling`, `vertex`");
 }
 
