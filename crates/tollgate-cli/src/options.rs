@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use tollgate::Spec;
 use tollgate::core::Seed;
-use tollgate::data::{Split, Table};
+use tollgate::data::{Split, Table, read_price_list};
 use tollgate::policies::BudgetSplit;
 use tollgate::registry::{self, Composition};
 use tollgate_lab::{BudgetLayout, Options, Oracle, Order, Subset};
@@ -58,6 +58,10 @@ pub struct ReplayOptions {
     /// Estimator in place of the policies' own, where they don't pin it. Repeat for more.
     #[arg(long = "estimator", value_name = "SPEC")]
     pub estimators: Vec<Spec>,
+    /// What tokens cost, a CSV file (`model`, `usd_per_mtok_in`, `usd_per_mtok_out`): eccos-r,
+    /// eccos-t and hybrid-predictor then estimate costs through lengths of answers.
+    #[arg(long, value_name = "FILE")]
+    pub prices: Option<PathBuf>,
     /// Solver in place of the policies' own. Repeat for more.
     #[arg(long = "solver", value_name = "SPEC")]
     pub solvers: Vec<Spec>,
@@ -143,14 +147,17 @@ impl ReplayOptions {
             registry::POLICIES.iter().map(|preset| Spec::named(preset.name)).collect();
         let policies = if self.policies.is_empty() { &all } else { &self.policies };
         // A name that nothing answers to is an error even where no policy would use it.
-        self.estimators.iter().try_for_each(|spec| registry::estimator(spec).map(drop))?;
+        let prices = self.prices.as_ref().map(read_price_list).transpose()?;
+        let prices = prices.as_ref();
+        let checked = |spec: &Spec| registry::estimator_with(spec, prices).map(drop);
+        self.estimators.iter().try_for_each(checked)?;
         self.solvers.iter().try_for_each(|spec| registry::solver(spec).map(drop))?;
         let mut compositions = Vec::new();
         for policy in policies {
             let preset = registry::preset(&policy.name)?;
             for estimator in choices(&self.estimators, preset.takes_estimator()) {
                 for solver in choices(&self.solvers, preset.uses_solver()) {
-                    compositions.push(registry::compose(policy, estimator, solver)?);
+                    compositions.push(registry::compose_with(policy, estimator, solver, prices)?);
                 }
             }
         }

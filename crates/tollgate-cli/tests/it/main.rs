@@ -69,6 +69,31 @@ fn results_do_not_depend_on_the_threads() {
     assert_eq!(on("1"), on("3"));
 }
 
+/// A price list for two models of the embedded stream, whose prompts are texts.
+#[test]
+fn a_price_list_is_for_those_who_read_it() {
+    let list = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("prices.csv");
+    let lines = "model,usd_per_mtok_in,usd_per_mtok_out\nclaude-v1,8,24\nclaude-v2,8,24\n";
+    fs::write(&list, lines).unwrap();
+    let (list, models) = (list.to_str().unwrap(), "claude-v1,claude-v2");
+    let args = ["--prices", list, "--models", models, "--policy", "greedy-cost", "--format", "csv"];
+    let with = |more: &[&str]| stdout(&replay(&[&args[..], more].concat())).to_owned();
+    let through = with(&["--estimator", "hybrid-predictor", "--estimator", "ridge"]);
+    let line = |row: usize| through.lines().nth(row).unwrap();
+    assert!(line(1).starts_with("greedy-cost,hybrid-predictor(lengths=continuous),"), "{through}");
+    assert!(line(2).starts_with("greedy-cost,ridge,"), "{through}");
+    let bucketed = with(&["--estimator", "eccos-r:lengths=quantile-buckets,buckets=5"]);
+    assert!(bucketed.contains("eccos-r(lengths=quantile-buckets,buckets=5)"), "{bucketed}");
+
+    let eccos = ["--estimator", "eccos-r", "--queries", "200", "--seeds", "1", "--prices"];
+    fails(
+        &[&eccos[..], &[list]].concat(),
+        &["model `WizardLM/WizardLM-13B-V1.2` is not on the price list"],
+    );
+    fails(&[&eccos[..], &["none.csv"]].concat(), &["`none.csv` does not exist"]);
+    fails(&["--estimator", "eccos-r:buckets=5"], &["`lengths` and `buckets` need a price list"]);
+}
+
 #[test]
 fn the_table_and_the_files() {
     let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("the_table_and_the_files");
