@@ -51,14 +51,17 @@
 //! Mei et al., "OmniRouter: budget and performance controllable multi-LLM routing", 2025,
 //! arXiv:2502.20576.
 
+mod buckets;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::{
-    EstimateError, EstimateTable, Estimates, EstimatesMut, Estimator, Fit, FitError, History,
-    Models, ParamError, PriceList, Queries, Query, Scratch, Seed,
+    EstimateError, EstimateTable, EstimatesMut, Estimator, Fit, FitError, History, Models,
+    ParamError, PriceList, Queries, Query, Scratch, Seed,
 };
 
+use self::buckets::{Buckets, Shares};
 use crate::index::check_grown;
 use crate::labels::check_models;
 use crate::lengths::LengthBuckets;
@@ -152,7 +155,18 @@ impl Priced {
             self.lengths.buckets(&column.collect::<Vec<_>>(), self.buckets)
         };
         let models = (0..n_models).map(of).collect::<Result<Option<Vec<_>>, _>>()?;
-        Ok(models.map(|models| Buckets { models: models.into() }))
+        Ok(models.map(Buckets::new))
+    }
+
+    fn estimator(
+        &self,
+        history: &History,
+        inner: Box<dyn Estimator>,
+        shares: Option<Shares>,
+        tariff: Tariff,
+    ) -> Box<dyn Estimator> {
+        let (name, prices, n_rows) = (self.name(), self.prices.clone(), history.len());
+        Box::new(PricedEstimator { name, inner, shares, prices, tariff, n_rows })
     }
 }
 
@@ -170,14 +184,12 @@ impl Fit for Priced {
         let shares = match self.bucketed(&lengths)? {
             Some(buckets) => {
                 let estimator = self.recipe.fit(&buckets.history(&lengths), seed)?;
-                Some(Shares { estimator, buckets })
+                Some(Shares::new(estimator, buckets))
             }
             None => None,
         };
         let inner = self.recipe.fit(&lengths, seed)?;
-        let n_rows = history.len();
-        let (name, prices) = (self.name(), self.prices.clone());
-        Ok(Box::new(PricedEstimator { name, inner, shares, prices, tariff, n_rows }))
+        Ok(self.estimator(history, inner, shares, tariff))
     }
 
     fn held_out(&self, history: &History, seed: Seed) -> Result<EstimateTable, FitError> {
@@ -203,14 +215,12 @@ impl Fit for Priced {
                 let of_buckets = buckets.history(&lengths);
                 let (estimator, held_out) = self.recipe.fit_and_hold_out(&of_buckets, seed)?;
                 table.fill(|mut out| buckets.expect(held_out.view(), &mut out));
-                Some(Shares { estimator, buckets })
+                Some(Shares::new(estimator, buckets))
             }
             None => None,
         };
         tariff.price_history(history, &mut table);
-        let n_rows = history.len();
-        let (name, prices) = (self.name(), self.prices.clone());
-        Ok((Box::new(PricedEstimator { name, inner, shares, prices, tariff, n_rows }), table))
+        Ok((self.estimator(history, inner, shares, tariff), table))
     }
 }
 
@@ -278,101 +288,6 @@ impl Tariff {
     }
 }
 
-/// The buckets of each model's lengths.
-#[derive(Clone, Debug)]
-struct Buckets {
-    /// By model index.
-    models: Arc<[LengthBuckets]>,
-}
-
-impl Buckets {
-    /// A column for each bucket of each model.
-    fn n_columns(&self) -> usize {
-        self.models.iter().map(LengthBuckets::len).sum()
-    }
-
-    /// A history whose models are the buckets of models and whose scores say which answer is
-    /// in which. It has nothing to say of costs.
-    fn history(&self, lengths: &History) -> History {
-        let n_models = self.models.len();
-        let mut names = Vec::new();
-        for (model, buckets) in self.models.iter().enumerate() {
-            names.extend((0..buckets.len()).map(|bucket| format!("{model:06} {bucket:03}")));
-        }
-        let (mut scores, mut costs) = (Vec::new(), Vec::new());
-        for (at, &length) in lengths.cost().iter().enumerate() {
-            let buckets = &self.models[at % n_models];
-            let own = buckets.bucket(length);
-            let score = |bucket| if bucket == own { 1.0 } else { 0.0 };
-            let gap = |label| if length.is_nan() { f64::NAN } else { label };
-            scores.extend((0..buckets.len()).map(|bucket| gap(score(bucket))));
-            costs.extend((0..buckets.len()).map(|_| gap(0.0)));
-        }
-        let names = Models::new(names).expect("numbers differ");
-        let (dim, embeddings) = (lengths.dim(), lengths.embeddings().to_vec());
-        let history = History::new(names, dim, embeddings, scores, costs);
-        history.expect("every model has a label, and so have its buckets")
-    }
-
-    /// Equations (3) and (4), of all queries there are, into the columns of costs.
-    fn expect(&self, shares: Estimates<'_>, out: &mut EstimatesMut<'_>) {
-        let columns = self.models.iter().cycle();
-        let (mut first, cells) = (0, out.cost.iter_mut().zip(&mut *out.cost_se));
-        for (buckets, (length, se)) in columns.zip(cells) {
-            let own = first..first + buckets.len();
-            first = own.end;
-            (*length, *se) = expect(buckets, &shares.quality[own.clone()], &shares.quality_se[own]);
-        }
-    }
-}
-
-/// Equations (3) and (4) of one answer.
-fn expect(buckets: &LengthBuckets, shares: &[f64], errors: &[f64]) -> (f64, f64) {
-    let length = buckets.expected(shares);
-    let sum: f64 = shares.iter().sum();
-    // Without any share there is nothing to divide by, and the length is a guess.
-    let sum = if sum > 0.0 { sum } else { 1.0 };
-    let off = buckets.means().iter().zip(errors).map(|(mean, se)| ((mean - length) * se).powi(2));
-    (length, off.sum::<f64>().sqrt() / sum)
-}
-
-/// What says the shares of buckets.
-#[derive(Debug)]
-struct Shares {
-    estimator: Box<dyn Estimator>,
-    buckets: Buckets,
-}
-
-impl Shares {
-    /// Has `estimate` write the shares of `n` queries, and makes lengths of them.
-    fn expect(
-        &self,
-        n: usize,
-        scratch: &mut Scratch,
-        out: &mut EstimatesMut<'_>,
-        estimate: impl FnOnce(
-            &dyn Estimator,
-            &mut Scratch,
-            EstimatesMut<'_>,
-        ) -> Result<(), EstimateError>,
-    ) -> Result<(), EstimateError> {
-        let n_cells = n * self.buckets.n_columns();
-        let mut floats = std::mem::take(&mut scratch.floats);
-        floats.resize(4 * n_cells, 0.0);
-        let (quality, rest) = floats.split_at_mut(n_cells);
-        let (quality_se, rest) = rest.split_at_mut(n_cells);
-        let (cost, cost_se) = rest.split_at_mut(n_cells);
-        let mut own = EstimatesMut { quality, quality_se, cost, cost_se: &mut cost_se[..n_cells] };
-        let outcome = estimate(self.estimator.as_ref(), scratch.child(1), own.reborrow());
-        if outcome.is_ok() {
-            let EstimatesMut { quality, quality_se, cost, cost_se } = own;
-            self.buckets.expect(Estimates { quality, quality_se, cost, cost_se }, out);
-        }
-        scratch.floats = floats;
-        outcome
-    }
-}
-
 /// Predicts lengths and prices them.
 #[derive(Debug)]
 struct PricedEstimator {
@@ -406,13 +321,7 @@ impl Estimator for PricedEstimator {
         check_grown(history, self.n_rows, self.dim())?;
         let tariff = Tariff::new(&self.prices, history, || self.name.clone())?;
         let lengths = tariff.lengths(history);
-        let shares = match &self.shares {
-            Some(Shares { estimator, buckets }) => {
-                let estimator = estimator.grow(&buckets.history(&lengths))?;
-                Some(Shares { estimator, buckets: buckets.clone() })
-            }
-            None => None,
-        };
+        let shares = self.shares.as_ref().map(|shares| shares.grow(&lengths)).transpose()?;
         Ok(Box::new(Self {
             name: self.name.clone(),
             inner: self.inner.grow(&lengths)?,

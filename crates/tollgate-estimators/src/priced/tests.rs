@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use tollgate_core::{Purpose, TokenPrice};
 use tollgate_testkit::estimator_conformance::{self, Growth};
 
+use super::buckets::expect;
 use super::*;
 use crate::{Blend, BlendWeights, KnnConfig, Trained};
 
