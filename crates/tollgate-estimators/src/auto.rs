@@ -47,6 +47,7 @@ use tollgate_core::{
 
 use crate::blend::weights::{Losses, Support};
 use crate::blend::{BlendEstimator, blend_tables};
+use crate::calibrated::scale;
 use crate::calibration;
 use crate::index::IndexKind;
 use crate::kernel_ridge::KernelRidge;
@@ -229,11 +230,6 @@ struct AutoEstimator {
     /// Of the standard errors of scores and of costs.
     factors: [f64; 2],
     choice: String,
-}
-
-fn scale([quality, cost]: [f64; 2], out: &mut EstimatesMut<'_>) {
-    out.quality_se.iter_mut().for_each(|se| *se *= quality);
-    out.cost_se.iter_mut().for_each(|se| *se *= cost);
 }
 
 impl Estimator for AutoEstimator {

@@ -16,9 +16,15 @@
 //!   least squared error on held-out estimates; one pair for scores and one for costs.
 //!
 //! Costs are estimated directly, as means: what is averaged in logarithms is smeared back
-//! without bias (Duan 1983). Standard errors are those of the parts, blended as in [`Blend`].
+//! without bias (Duan 1983).
 //!
-//! With a price list they are estimated as in the paper, through the length of the answer: see
+//! Standard errors are those of the part. Those of both are blended as in [`Blend`], times one
+//! factor for scores and one for costs that make them right over bins of held-out prompts (see
+//! [`coverage`](crate::coverage)). Without it they are too large: those of heads are about one
+//! prompt with hundreds of directions of its own, which average out over like prompts, and the
+//! errors of the two parts are added up as if they were one.
+//!
+//! With a price list costs are estimated as in the paper, through the length of the answer: see
 //! [`Priced`], which lets the same parts predict lengths, as numbers or as shares of buckets.
 //!
 //! # Departures from the paper
@@ -47,6 +53,7 @@ use tollgate_core::{
 };
 
 use crate::blend::{Blend, BlendWeights};
+use crate::calibrated::Calibrated;
 use crate::index::IndexKind;
 use crate::knn::{CostDomain, Knn, KnnConfig};
 use crate::priced::{LengthMode, Priced};
@@ -157,6 +164,9 @@ impl HybridPredictorConfig {
         let mut inner = inner(parts, knn);
         if let Some(prices) = prices {
             inner = Arc::new(Priced::new(inner, prices).lengths(lengths, buckets)?);
+        }
+        if parts == HybridParts::Both {
+            inner = Arc::new(Calibrated::new(inner));
         }
         Ok(HybridPredictor { parts, knobs, inner })
     }

@@ -59,6 +59,7 @@
 mod auto;
 mod blend;
 mod blocks;
+mod calibrated;
 mod calibration;
 mod clusters;
 mod eagle;

@@ -116,6 +116,24 @@ fn both_are_no_worse_than_either_on_history() {
     assert!((retrieval - trained).abs() > 0.1, "the parts differ: {errors:?}");
 }
 
+/// Of 400 prompts there are bins to tell from: the standard errors of both are the blend's times
+/// one factor for scores and one for costs, and the estimates are the blend's own.
+#[test]
+fn standard_errors_of_both_are_set_right() {
+    let history = history(400);
+    let knn = KnnConfig::default().k(16).cost_domain(CostDomain::Log).build().unwrap();
+    let plain = inner(HybridParts::Both, knn).held_out(&history, Seed(0)).unwrap();
+    let both = recipe(HybridParts::Both, 16).held_out(&history, Seed(0)).unwrap();
+    assert_eq!((plain.quality(), plain.cost()), (both.quality(), both.cost()));
+    let (plain, both) = (plain.view(), both.view());
+    for (plain, both) in [(plain.quality_se, both.quality_se), (plain.cost_se, both.cost_se)] {
+        let factor = both[0] / plain[0];
+        assert!((factor - 1.0).abs() > 0.05, "{factor}");
+        let same = |(both, plain): (&f64, &f64)| (both - factor * plain).abs() <= 1e-12 * plain;
+        assert!(both.iter().zip(plain).all(same), "not all by {factor}");
+    }
+}
+
 /// What is computed stays what it was.
 #[test]
 fn values_are_stable() {
