@@ -232,7 +232,7 @@ mod tests {
     /// and twice the blur: 1 * 1.2 = 1.2 < 2, 5 * 1.2 = 6 but not 7, 5 * 1.2 + 2 * .6 = 7.2.
     #[test]
     fn a_walk_ends_where_the_rest_is_too_far_away() {
-        let extent = |wanted, blur| Extent { wanted, blur, ..Extent::of(20) };
+        let extent = |wanted, blur| Extent { blur, wanted, ..Extent::of(20) };
         assert_eq!(walked(Extent::of(20)), (f64::INFINITY, (0..10).collect()));
         assert_eq!(walked(extent(1, 0.0)), (1.2, vec![0, 1]));
         assert_eq!(walked(extent(5, 0.0)), (6.0, (0..7).collect()));
