@@ -200,6 +200,17 @@ impl Steering {
         account.target(*alpha, *z, errors, rest)
     }
 
+    /// Arrivals to the next solve, at most: where scores are told, an eighth of what is left, as
+    /// courses have it.
+    fn patience(&self, rest: f64) -> u64 {
+        if !self.account.is_steered() {
+            return u64::MAX;
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+        let eighth = (rest / 8.0) as u64;
+        eighth.max(1)
+    }
+
     /// The rows of (1) over queries of this weight in all.
     fn rows(&mut self, progress: &Progress<'_>, rest: f64, weight: f64) -> Vec<Row> {
         let target = self.target(rest).clamp(0.0, 1.0);
@@ -231,7 +242,8 @@ impl Steering {
         let queries = queries.restated(&[(Meter::Cost, -1.0)], Choice::ExactlyOne);
         let problem = queries.with_rows(rows)?;
         let since = seen.saturating_sub(self.first).max(1);
-        self.next = seen + since.min(self.floor.config().every);
+        let patience = self.patience(rest);
+        self.next = seen + since.min(self.floor.config().every).min(patience);
         self.problem = Some(problem.clone());
         let (gap, primal) = (self.floor.config().gap, self.outlook.has_ties());
         let options = SolveOptions { gap, primal, ..SolveOptions::default() };
