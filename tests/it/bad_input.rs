@@ -168,7 +168,7 @@ fn sizes_and_amounts_out_of_range() {
 #[test]
 fn names_that_nothing_answers_to_list_those_there_are() {
     insta::assert_snapshot!(refusal(&["--policy", "prot"]), @"no policy is called `prot`; there are random, round-robin, balance, shortest-wait, fixed, greedy-perf, greedy-cost, greedy-density, knn-perf, knn-cost, trained-perf, trained-cost, eagle, threshold, exp-threshold, batch-split, batch-paced, port-reference, port, geometric, descent, hybrid, resolve, history, history-resolve, window-resolve, explore, floor, floor-batch, tollgate");
-    insta::assert_snapshot!(refusal(&["--estimator", "knm"]), @"no estimator is called `knm`; there are knn, ridge, kernel-ridge, trained, eagle, clusters, learned-map, factors, refit, blend, eccos-r, eccos-t, hybrid-predictor, auto");
+    insta::assert_snapshot!(refusal(&["--estimator", "knm"]), @"no estimator is called `knm`; there are knn, ridge, kernel-ridge, trained, eagle, clusters, learned-map, factors, ensemble, refit, blend, eccos-r, eccos-t, hybrid-predictor, auto");
     insta::assert_snapshot!(refusal(&["--solver", "simplexx"]), @"no solver is called `simplexx`; there are auto, simplex, cutting-plane, subgradient, primal-dual, smoothed-lbfgs, lagrangian, lagrangian-published");
     insta::assert_snapshot!(refusal(&["--order", "backwards"]), @"error: invalid value 'backwards' for '--order <NAME>': no order is called `backwards`; there are split, as-given, shuffled, ascending-density, descending-density, expensive-first, cheap-first, noisy-drift");
     insta::assert_snapshot!(refusal(&["--split", "extreme:0"]), @"error: invalid value 'extreme:0' for '--split <SPLIT>': no budget split is called `extreme:0`; there are weighted, cost, perf, uniform, random and extreme:h with h >= 1");

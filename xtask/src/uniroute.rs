@@ -76,18 +76,19 @@ pub(crate) struct UnirouteOptions {
 
 /// The default among the pools. Declared here, before any test model is looked at; what it was
 /// chosen by is on the page of the book.
-const DEFAULT: &str = "factors";
+const DEFAULT: &str = "ensemble";
 
 /// Pools that have to be above ZeroRouter.
-const POOLS: [&str; 3] = ["clusters", "learned-map", "factors"];
+const POOLS: [&str; 4] = ["clusters", "learned-map", "factors", "ensemble"];
 
 /// As many as there are colors are drawn, from the first.
-const METHODS: [&str; 13] = [
+const METHODS: [&str; 14] = [
     report::ZERO_ROUTER,
     KNN_ROUTER,
     POOLS[0],
     POOLS[1],
     POOLS[2],
+    POOLS[3],
     "clairvoyant/ridge",
     "clairvoyant/trained",
     "retrained/trained",

@@ -6,7 +6,9 @@ use tollgate_core::{
     EstimateTable, Estimator, Fit, History, Label, ModelId, Models, Prior, Prompt, Purpose, Query,
     Scratch, Seed,
 };
-use tollgate_estimators::{ClustersConfig, FactorsConfig, LearnedMapConfig};
+use tollgate_estimators::{
+    ClustersConfig, Ensemble, Factors, FactorsConfig, LearnedMap, LearnedMapConfig,
+};
 
 #[global_allocator]
 static ALLOC: AllocProfiler = AllocProfiler::system();
@@ -17,7 +19,7 @@ const N_PROMPTS: usize = 2_000;
 const N_FITTED: usize = 24;
 const N_MODELS: usize = 256;
 const N_LABELS: usize = 400;
-const RECIPES: [&str; 3] = ["clusters", "learned-map", "factors"];
+const RECIPES: [&str; 4] = ["clusters", "learned-map", "factors", "ensemble"];
 
 fn main() {
     divan::main();
@@ -28,12 +30,19 @@ fn recipe(name: &str) -> Box<dyn Fit> {
         "clusters" => {
             Box::new(ClustersConfig::default().clusters(300).build().expect("300 is in range"))
         }
-        "learned-map" => {
-            let config = LearnedMapConfig::default().clusters(300).penalty(0.1);
-            Box::new(config.build().expect("300 and 0.1 are in range"))
-        }
-        _ => Box::new(FactorsConfig::default().factors(16).build().expect("16 is in range")),
+        "learned-map" => Box::new(map()),
+        "factors" => Box::new(factors()),
+        _ => Box::new(Ensemble::of(factors(), map())),
     }
+}
+
+fn map() -> LearnedMap {
+    let config = LearnedMapConfig::default().clusters(300).penalty(0.1);
+    config.build().expect("300 and 0.1 are in range")
+}
+
+fn factors() -> Factors {
+    FactorsConfig::default().factors(16).build().expect("16 is in range")
 }
 
 /// Prompts in forty loose groups.

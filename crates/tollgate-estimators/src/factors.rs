@@ -87,7 +87,7 @@ mod target;
 use serde::{Deserialize, Serialize};
 use tollgate_core::{EstimateTable, Estimator, Fit, FitError, History, ParamError, Seed};
 
-use self::lore::FactorLore;
+pub(crate) use self::lore::FactorLore;
 use crate::pool::{Lore, Pool};
 
 /// Knobs of [`Factors`]. Unchecked until [`build`](Self::build).
@@ -165,11 +165,19 @@ impl Factors {
         history: &History,
         seed: Seed,
     ) -> Result<(Pool<FactorLore>, EstimateTable), FitError> {
+        Pool::fit_and_hold_out(history, seed, |part, seed, known| self.learn(part, seed, known))
+    }
+
+    /// What factors there are; those of `known` where they have been chosen.
+    pub(crate) fn learn(
+        &self,
+        history: &History,
+        seed: Seed,
+        known: Option<&FactorLore>,
+    ) -> Result<FactorLore, FitError> {
         let given = self.factors.map(|factors| [factors; 2]);
-        Pool::fit_and_hold_out(history, seed, |part, seed, known: Option<&FactorLore>| {
-            let ranks = known.map(FactorLore::ranks).or(given);
-            FactorLore::learn(part, ranks, self.labels, seed)
-        })
+        let ranks = known.map(FactorLore::ranks).or(given);
+        FactorLore::learn(history, ranks, self.labels, seed)
     }
 }
 

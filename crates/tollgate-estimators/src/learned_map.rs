@@ -66,7 +66,8 @@ mod training;
 use serde::{Deserialize, Serialize};
 use tollgate_core::{EstimateTable, Estimator, Fit, FitError, History, ParamError, Seed};
 
-use self::lore::{Given, MapLore};
+use self::lore::Given;
+pub(crate) use self::lore::MapLore;
 use crate::clusters::{Clusters, ClustersConfig};
 use crate::pool::Pool;
 
@@ -138,7 +139,7 @@ impl Default for LearnedMap {
 }
 
 impl LearnedMap {
-    fn learn(
+    pub(crate) fn learn(
         &self,
         history: &History,
         seed: Seed,

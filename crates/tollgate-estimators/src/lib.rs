@@ -48,6 +48,7 @@
 //! * [`Clusters`]: what a model is in each cluster of prompts, for models that come and go.
 //! * [`LearnedMap`]: the same with soft borders, trained on the models of the history.
 //! * [`Factors`]: what sets models apart, learned from some and fitted to others.
+//! * [`Ensemble`]: the mean of factors and a learned map.
 //! * [`Refit`]: any recipe, fitted anew for every model that comes or goes.
 //! * [`Priced`]: any recipe, its costs through lengths and a price list.
 //! * [`LengthBuckets`]: lengths of answers in buckets, and how often the bucket is right.
@@ -63,6 +64,7 @@ mod calibrated;
 mod calibration;
 mod clusters;
 mod eagle;
+mod ensemble;
 mod exp;
 mod factors;
 mod hybrid;
@@ -88,6 +90,7 @@ pub use blend::{Blend, BlendError, BlendWeights};
 pub use calibration::coverage;
 pub use clusters::{Clusters, ClustersConfig};
 pub use eagle::{Eagle, EagleConfig};
+pub use ensemble::Ensemble;
 pub use factors::{Factors, FactorsConfig};
 pub use hybrid::{HybridParts, HybridPredictor, HybridPredictorConfig};
 #[cfg(feature = "kd-tree")]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tollgate_core::{Fit, Policy, PriceList, Solver};
 use tollgate_estimators::{
-    Auto, Blend, BlendWeights, ClustersConfig, EagleConfig, FactorsConfig, HybridParts,
+    Auto, Blend, BlendWeights, ClustersConfig, EagleConfig, Ensemble, FactorsConfig, HybridParts,
     HybridPredictorConfig, IndexKind, KernelRidgeConfig, KnnConfig, LearnedMapConfig, LengthMode,
     Refit, RidgeConfig, TrainedConfig,
 };
@@ -52,6 +52,7 @@ pub const ESTIMATORS: &[&str] = &[
     "clusters",
     "learned-map",
     "factors",
+    "ensemble",
     "refit",
     "blend",
     "eccos-r",
@@ -170,6 +171,9 @@ pub fn estimator_with(spec: &Spec, prices: Option<&PriceList>) -> Result<Arc<dyn
         "factors" => {
             let config: FactorsConfig = spec.config(ESTIMATOR)?;
             Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
+        }
+        "ensemble" => {
+            spec.config(ESTIMATOR).map(|NoParams {}| Arc::new(Ensemble::default()) as Arc<dyn Fit>)
         }
         "refit" => {
             let RefitParams { of } = spec.config(ESTIMATOR)?;

@@ -29,7 +29,7 @@ const BAR: f64 = 2.0;
 #[derive(Args, Debug)]
 pub(crate) struct PoolOptions {
     /// The estimators, with parameters; each has to be a pool.
-    #[arg(long = "estimator", value_name = "SPEC", default_values = ["clusters", "factors"])]
+    #[arg(long = "estimator", value_name = "SPEC", default_values = ["clusters", "ensemble"])]
     estimators: Vec<Spec>,
     /// Prompts of history.
     #[arg(long, default_value_t = 10_000)]
@@ -47,7 +47,7 @@ pub(crate) struct PoolOptions {
 
 impl PoolOptions {
     pub(super) fn quick() -> Self {
-        let estimators = ["clusters", "factors"];
+        let estimators = ["clusters", "ensemble"];
         let estimators = estimators.iter().filter_map(|spec| spec.parse().ok()).collect();
         Self { estimators, rows: 5_000, labels: 400, changes: 40, check: true }
     }
