@@ -45,7 +45,7 @@ pub(crate) fn run(options: &AblateOptions, given: Option<&ArgMatches>) -> Result
     let of_uniroute = ids(&UnirouteOptions::augment_args(Command::new("uniroute")));
     let of_omnirouter = ids(&OmnirouterOptions::augment_args(Command::new("omnirouter")));
     let folder = crate::root().join("target/ablate");
-    let ReplayOptions { data, out, threads, .. } = &options.replay;
+    let ReplayOptions { data, out, threads, prices, .. } = &options.replay;
     let below = |name: &str| out.clone().unwrap_or_else(|| folder.join(name));
     match options.suite {
         Suite::Replay => {
@@ -59,11 +59,13 @@ pub(crate) fn run(options: &AblateOptions, given: Option<&ArgMatches>) -> Result
             uniroute::run(&options.uniroute, data.as_deref(), &below("uniroute"), *threads)
         }
         Suite::Omnirouter => {
-            refuse(given, &of_replay, "--suite replay")?;
+            let foreign = of_replay.into_iter().filter(|id| id != "prices");
+            refuse(given, &foreign.collect::<Vec<_>>(), "--suite replay")?;
             let foreign = of_uniroute.into_iter().filter(|id| !OF_ROUTERS.contains(&id.as_str()));
             refuse(given, &foreign.collect::<Vec<_>>(), "--suite uniroute")?;
             let (common, out) = (options.uniroute.common(), below("omnirouter"));
-            omnirouter::run(&options.omnirouter, &common, data.as_deref(), &out, *threads)
+            let files = (data.as_deref(), prices.as_deref());
+            omnirouter::run(&options.omnirouter, &common, files, &out, *threads)
         }
     }
 }

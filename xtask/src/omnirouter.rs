@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use tollgate::core::Seed;
-use tollgate::data::Table;
+use tollgate::data::{Table, read_price_list};
 use tollgate_lab::omnirouter::report::{headline, json, rivals, table};
 use tollgate_lab::omnirouter::{Capacity, Method, Protocol, Top, bars, compare, floors};
 
@@ -51,7 +51,7 @@ const EMBEDDED: u64 = 10;
 pub(crate) fn run(
     options: &OmnirouterOptions,
     common: &Common,
-    data: Option<&Path>,
+    (data, prices): (Option<&Path>, Option<&Path>),
     out: &Path,
     threads: Option<usize>,
 ) -> Result<()> {
@@ -60,9 +60,11 @@ pub(crate) fn run(
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     }
     std::fs::create_dir_all(out).with_context(|| format!("can't make {}", out.display()))?;
+    let prices = prices.map(read_price_list).transpose()?;
     let (mut found, mut checks) = (Vec::new(), Vec::new());
     for (name, table_of) in streams(common, data)? {
         for protocol in options.protocols(common, data.is_some())? {
+            let protocol = Protocol { prices: prices.clone(), ..protocol };
             let start = Instant::now();
             let steps = Steps::default();
             let comparison = compare(name.clone(), &table_of, &protocol, &Method::ALL, &steps)?;
@@ -111,7 +113,7 @@ pub(crate) fn run(
 pub(crate) fn quick(data: &Path, out: &Path) -> Result<()> {
     let streams = JUDGED[..2].iter().map(|&name| name.to_owned()).collect();
     let common = Common { streams, trials: None, first_seed: 1000, quick: true, page: false };
-    run(&OmnirouterOptions::default(), &common, Some(data), out, None)
+    run(&OmnirouterOptions::default(), &common, (Some(data), None), out, None)
 }
 
 impl OmnirouterOptions {
@@ -184,6 +186,9 @@ fn file_name(stream: &str, protocol: &Protocol) -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
         name.push('-');
         name.extend(protocol.predictor.chars().map(plain));
+    }
+    if protocol.prices.is_some() {
+        name.push_str("-priced");
     }
     if protocol.top == Top::Promised {
         name.push_str("-promised");

@@ -204,7 +204,7 @@ fn cut(
     methods: &[Method],
     seed: Seed,
 ) -> Result<Cut, LabError> {
-    let recipe = registry::estimator(&protocol.predictor.parse()?)?;
+    let recipe = registry::estimator_with(&protocol.predictor.parse()?, protocol.prices.as_ref())?;
     let solver = presets::default_solver();
     let window = Window::new(table, recipe.as_ref(), protocol.capacity, seed, &*solver)?;
     let window = match protocol.top {

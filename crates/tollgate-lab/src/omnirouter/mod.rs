@@ -39,7 +39,7 @@ pub use method::Method;
 pub use rival::Rival;
 pub use window::{Capacity, Outcome, Window};
 
-use tollgate::core::Seed;
+use tollgate::core::{PriceList, Seed};
 
 /// Where the way from the cheapest ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
@@ -64,6 +64,8 @@ impl std::fmt::Display for Top {
 pub struct Protocol {
     /// The estimator's name, as the registry knows it.
     pub predictor: String,
+    /// What tokens cost, for predictors that estimate costs through lengths.
+    pub prices: Option<PriceList>,
     /// How much each model can take.
     pub capacity: Capacity,
     /// The floors, as shares of the way from the cheapest to the best.
@@ -85,6 +87,7 @@ impl Protocol {
     pub fn new(predictor: impl Into<String>, seeds: Vec<Seed>) -> Self {
         Self {
             predictor: predictor.into(),
+            prices: None,
             capacity: Capacity::Unlimited,
             reaches: Self::REACHES.to_vec(),
             top: Top::Best,

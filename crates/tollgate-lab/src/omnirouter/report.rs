@@ -11,13 +11,14 @@ use crate::Interval;
 pub fn headline(comparison: &Comparison) -> String {
     let protocol = &comparison.protocol;
     format!(
-        "{}: {} queries a window, {} windows from seed {}, estimates by {}, capacity {}, \
+        "{}: {} queries a window, {} windows from seed {}, estimates by {}{}, capacity {}, \
          confidence {} %, floors on the way from the cheapest to {}",
         comparison.stream,
         comparison.n,
         protocol.seeds.len(),
         protocol.seeds.first().map_or(0, |seed| seed.0),
         protocol.predictor,
+        if protocol.prices.is_some() { " with prices of tokens" } else { "" },
         protocol.capacity,
         100.0 * protocol.confidence,
         protocol.top,
@@ -109,6 +110,7 @@ pub fn json(comparisons: &[Comparison]) -> Value {
         json!({
             "stream": comparison.stream,
             "predictor": comparison.protocol.predictor,
+            "priced": comparison.protocol.prices.is_some(),
             "capacity": comparison.protocol.capacity.to_string(),
             "confidence": comparison.protocol.confidence,
             "top": comparison.protocol.top,
