@@ -25,7 +25,7 @@
 //! costs where the floor lies: a window that is lost is served as well as others, and not at any
 //! price.
 //!
-//! Steps are an eighth of what is left, in which (2) holds what is aimed at, and the last sixteen
+//! Steps are an eighth of what is left, in which (2) holds what is aimed at, and the last two
 //! queries are one step, of which (3) is known in closed form. `y / r` is on a grid, values
 //! between are linear, and expectations take seven points (Gauss and Hermite).
 //!
@@ -77,7 +77,7 @@ const POINTS: usize = 128;
 /// The part of what is left that the next stage begins with.
 const LEFT: f64 = 0.88;
 /// So few queries are the last step, or a few less.
-const LAST: f64 = 16.0;
+const LAST: f64 = 2.0;
 /// Standard deviations that a grid goes beyond what can be aimed at.
 const BEYOND: f64 = 4.0;
 /// How often `M` is halved between its bounds, in logarithms.
