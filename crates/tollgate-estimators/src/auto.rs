@@ -40,14 +40,11 @@
 
 use std::sync::Arc;
 
-use tollgate_core::{
-    EstimateError, EstimateTable, EstimatesMut, Estimator, Fit, FitError, History, Models, Queries,
-    Query, Scratch, Seed,
-};
+use tollgate_core::{EstimateTable, Estimator, Fit, FitError, History, Seed};
 
 use crate::blend::weights::{Losses, Support};
 use crate::blend::{BlendEstimator, blend_tables};
-use crate::calibrated::scale;
+use crate::calibrated::{CalibratedEstimator, scale};
 use crate::calibration;
 use crate::index::IndexKind;
 use crate::kernel_ridge::KernelRidge;
@@ -123,8 +120,8 @@ impl Fit for Auto {
         let mut held_out = blend_tables(&tables, &weights);
         let factors = calibration::factors(&held_out, history);
         held_out.fill(|mut out| scale(factors, &mut out));
-        let estimator = AutoEstimator { blend: picked.blend(widest, others), factors, choice };
-        Ok((Box::new(estimator), held_out))
+        let (inner, choice) = (Box::new(picked.blend(widest, others)), Some(choice));
+        Ok((Box::new(CalibratedEstimator { inner, factors, choice }), held_out))
     }
 }
 
@@ -220,56 +217,6 @@ impl Picked {
             )
         };
         format!("{}; {}", target("scores", 0), target("costs", 1))
-    }
-}
-
-/// A blend with its standard errors set right.
-#[derive(Debug)]
-struct AutoEstimator {
-    blend: BlendEstimator,
-    /// Of the standard errors of scores and of costs.
-    factors: [f64; 2],
-    choice: String,
-}
-
-impl Estimator for AutoEstimator {
-    fn models(&self) -> &Models {
-        self.blend.models()
-    }
-
-    fn dim(&self) -> usize {
-        self.blend.dim()
-    }
-
-    fn choice(&self) -> Option<&str> {
-        Some(&self.choice)
-    }
-
-    fn grow(&self, history: &History) -> Result<Box<dyn Estimator>, FitError> {
-        let blend = self.blend.grown(history)?;
-        Ok(Box::new(Self { blend, factors: self.factors, choice: self.choice.clone() }))
-    }
-
-    fn estimate_into(
-        &self,
-        query: Query<'_>,
-        scratch: &mut Scratch,
-        mut out: EstimatesMut<'_>,
-    ) -> Result<(), EstimateError> {
-        self.blend.estimate_into(query, scratch, out.reborrow())?;
-        scale(self.factors, &mut out);
-        Ok(())
-    }
-
-    fn estimate_batch(
-        &self,
-        queries: Queries<'_>,
-        scratch: &mut Scratch,
-        mut out: EstimatesMut<'_>,
-    ) -> Result<(), EstimateError> {
-        self.blend.estimate_batch(queries, scratch, out.reborrow())?;
-        scale(self.factors, &mut out);
-        Ok(())
     }
 }
 

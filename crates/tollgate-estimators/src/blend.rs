@@ -226,12 +226,6 @@ impl BlendEstimator {
         Self { parts, weights }
     }
 
-    /// As [`grow`](Estimator::grow), with the concrete type.
-    pub(crate) fn grown(&self, history: &History) -> Result<Self, FitError> {
-        let parts = self.parts.iter().map(|part| part.grow(history)).collect::<Result<_, _>>()?;
-        Ok(Self { parts, weights: self.weights.clone() })
-    }
-
     /// Adds up what `estimate` writes for each part.
     fn blend<E>(
         &self,
@@ -276,7 +270,8 @@ impl Estimator for BlendEstimator {
     }
 
     fn grow(&self, history: &History) -> Result<Box<dyn Estimator>, FitError> {
-        Ok(Box::new(self.grown(history)?))
+        let parts = self.parts.iter().map(|part| part.grow(history)).collect::<Result<_, _>>()?;
+        Ok(Box::new(Self { parts, weights: self.weights.clone() }))
     }
 
     fn estimate_into(

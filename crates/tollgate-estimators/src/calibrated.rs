@@ -73,7 +73,7 @@ impl Fit for Calibrated {
         let (inner, mut held_out) = self.recipe.fit_and_hold_out(history, seed)?;
         let factors = calibration::factors(&held_out, history);
         held_out.fill(|mut out| scale(factors, &mut out));
-        Ok((Box::new(CalibratedEstimator { inner, factors }), held_out))
+        Ok((Box::new(CalibratedEstimator { inner, factors, choice: None }), held_out))
     }
 }
 
@@ -83,11 +83,14 @@ pub(crate) fn scale([quality, cost]: [f64; 2], out: &mut EstimatesMut<'_>) {
     out.cost_se.iter_mut().for_each(|se| *se *= cost);
 }
 
+/// An estimator with its standard errors set right.
 #[derive(Debug)]
-struct CalibratedEstimator {
-    inner: Box<dyn Estimator>,
+pub(crate) struct CalibratedEstimator {
+    pub(crate) inner: Box<dyn Estimator>,
     /// Of the standard errors of scores and of costs.
-    factors: [f64; 2],
+    pub(crate) factors: [f64; 2],
+    /// What was chosen and why, where there is more to say than the inner one does.
+    pub(crate) choice: Option<String>,
 }
 
 impl Estimator for CalibratedEstimator {
@@ -100,11 +103,12 @@ impl Estimator for CalibratedEstimator {
     }
 
     fn choice(&self) -> Option<&str> {
-        self.inner.choice()
+        self.choice.as_deref().or_else(|| self.inner.choice())
     }
 
     fn grow(&self, history: &History) -> Result<Box<dyn Estimator>, FitError> {
-        Ok(Box::new(Self { inner: self.inner.grow(history)?, factors: self.factors }))
+        let inner = self.inner.grow(history)?;
+        Ok(Box::new(Self { inner, factors: self.factors, choice: self.choice.clone() }))
     }
 
     fn estimate_into(
