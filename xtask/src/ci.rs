@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::{bench, book, grid, omnirouter, shell, theory, tidy, uniroute, variants};
+use crate::{bench, book, grid, omnirouter, shell, simulate, theory, tidy, uniroute, variants};
 
 /// Where the real streams are.
 #[derive(Args, Debug)]
@@ -36,6 +36,7 @@ pub(crate) fn run(options: &CiOptions) -> Result<()> {
     // Routing by clusters, at size: a minute.
     let out = crate::root().join("target/ablate/uniroute");
     uniroute::run(&uniroute::UnirouteOptions::theory(), None, &out, None)?;
+    simulate::run(&simulate::SimulateOptions::quick()?)?;
     bench::run(&bench::BenchOptions::decide())?;
     bench::run(&bench::BenchOptions::pool())?;
     // What is our own is measured whether or not there is something to compare with.

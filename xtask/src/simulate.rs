@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, FromArgMatches as _};
 use tollgate::Spec;
 use tollgate::core::{EstimateTable, Purpose, Seed};
 use tollgate::data::Table;
@@ -58,6 +58,9 @@ pub(crate) struct SimulateOptions {
     /// Draw quality and cost against the slowest answers as the price on time moves, too.
     #[arg(long)]
     frontier: bool,
+    /// Fail when a baseline answers a larger share of all queries well than tollgate does.
+    #[arg(long)]
+    check: bool,
     /// Where figures go.
     #[arg(long, default_value = "target/simulate", value_name = "DIR")]
     out: PathBuf,
@@ -83,25 +86,61 @@ pub(crate) const PROCESSES: [&str; 3] = ["poisson", "bursty", "diurnal"];
 
 pub(crate) fn run(options: &SimulateOptions) -> Result<()> {
     let policies = options.compositions()?;
-    for name in &options.streams {
+    if options.check && !policies.iter().any(|policy| policy.label == OURS) {
+        bail!("--check needs `{OURS}` among the policies");
+    }
+    let mut missed = Vec::new();
+    for name in &options.names() {
         let start = Instant::now();
         let settings = settings(options, name)?;
         for (index, process) in PROCESSES.into_iter().enumerate() {
             let mut text = headline(name, process, &settings, index);
+            let mut rates = Vec::new();
             for policy in &policies {
-                text += &line(policy, &settings, index)?;
+                let (line, rate) = line(policy, &settings, index)?;
+                text += &line;
+                rates.push((policy.label.as_str(), rate));
             }
             println!("{text}");
+            missed.extend(
+                above(&rates).into_iter().map(|label| format!("{name}, {process}: {label}")),
+            );
         }
         if options.frontier {
             frontier::run(name, &settings, &options.out)?;
         }
         println!("[{name}: {:.0} s]\n", start.elapsed().as_secs_f64());
     }
+    if options.check && !missed.is_empty() {
+        bail!("above tollgate in the share of queries answered well: {}", missed.join("; "));
+    }
     Ok(())
 }
 
+/// The policies that are not tollgate's and have a higher rate than the default.
+fn above<'a>(rates: &[(&'a str, f64)]) -> Vec<&'a str> {
+    let ours = rates.iter().find(|(label, _)| *label == OURS).map(|(_, rate)| *rate);
+    let higher = |(label, rate): &&(&str, f64)| {
+        !label.starts_with(OURS) && ours.is_some_and(|ours| *rate > ours)
+    };
+    rates.iter().filter(higher).map(|(label, _)| *label).collect()
+}
+
+/// The default policy; those with a price on time begin with its name.
+const OURS: &str = "tollgate";
+
 impl SimulateOptions {
+    /// The embedded stream, checked.
+    pub(crate) fn quick() -> Result<Self> {
+        let command = Self::augment_args(clap::Command::new("simulate").no_binary_name(true));
+        let given = command.try_get_matches_from(["--check"])?;
+        Ok(Self { data: None, ..Self::from_arg_matches(&given)? })
+    }
+
+    fn names(&self) -> Vec<String> {
+        if self.data.is_none() { vec!["embedded".to_owned()] } else { self.streams.clone() }
+    }
+
     fn compositions(&self) -> Result<Vec<Composition>> {
         let all = POLICIES.map(str::to_owned);
         let named = if self.policies.is_empty() { &all[..] } else { &self.policies };
@@ -284,8 +323,9 @@ fn headline(name: &str, process: &str, settings: &[Setting], index: usize) -> St
     )
 }
 
-/// One policy: the means over the seeds, and what 95 % says of the success rate.
-fn line(policy: &Composition, settings: &[Setting], process: usize) -> Result<String> {
+/// One policy: the means over the seeds, and what 95 % says of the success rate, which is
+/// answered beside it.
+fn line(policy: &Composition, settings: &[Setting], process: usize) -> Result<(String, f64)> {
     let mut runs: Vec<LoadMetrics> = Vec::new();
     for setting in settings {
         let stream = setting.stream(process)?;
@@ -313,5 +353,25 @@ fn line(policy: &Composition, settings: &[Setting], process: usize) -> Result<St
         100.0 * mean(&busiest),
         100.0 * mean(&|run| run.rejected as f64 / run.arrivals.max(1) as f64),
     );
-    Ok(text)
+    Ok((text, mean(&LoadMetrics::success_rate)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Policies with a price on time are not rivals, and whoever is level is not above.
+    #[test]
+    fn whoever_is_above_is_named() {
+        let rates = [("random", 0.2), ("threshold", 0.6), ("balance", 0.5), (OURS, 0.5)];
+        assert_eq!(above(&rates), ["threshold"]);
+        assert_eq!(above(&[("tollgate:per_second=1", 0.9), (OURS, 0.5)]), [""; 0]);
+    }
+
+    #[test]
+    fn the_full_tier_simulates_the_embedded_stream() {
+        let options = SimulateOptions::quick().unwrap();
+        assert!(options.check && options.data.is_none());
+        assert_eq!(options.names(), ["embedded"]);
+    }
 }
