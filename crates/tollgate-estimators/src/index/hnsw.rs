@@ -31,7 +31,7 @@
 //!   be linked to from elsewhere.
 //! * **Ties** go to the lower node, so that there is one answer.
 //! * **Copies share a node.** Links among hundreds of equal vectors would lead nowhere else.
-//! * **Several regions.** A query goes down with a beam of sixteen, not of one. Where near
+//! * **Several regions.** A query goes down with a beam of eight, not of one. Where near
 //!   nodes lie in several regions that are not linked to one another, a greedy descent ends
 //!   in one of them, and a query may lose all of its neighbors.
 //! * **Two distances.** Walks are in bytes, a quarter of the memory; what they find is

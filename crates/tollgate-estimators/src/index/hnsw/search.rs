@@ -16,14 +16,15 @@ const SCAN: usize = 8;
 /// [`Extent`]. Measured on 26,000, 100,000 and 100,000 clustered rows and 13,756 real ones,
 /// 4,000 and 1,500 queries, the five nearest: recall .9995, .9996, .9993 and .9992 with a beam
 /// of 80 to its end, .9997, .9996, .9999 and .9993 with 120, 160 brings .0001 more; distances
-/// 1339, 1184, 1190, 1514 against 840, 1122, 1119, 1143.
+/// 1339, 1184, 1190, 1514 against 840, 1122, 1119, 1143, all from sixteen [`ENTRIES`].
 const WIDER: [usize; 2] = [12, 5];
 
 /// Nodes in the beam above layer 0, from all of which a query begins there. Measured on two
 /// sets of 100,000 clustered rows with 4,000 queries each: from one node 2 and 6 queries lost
-/// all of their five nearest, from sixteen 1 and 0. Following all sixteen before anything else
-/// cost a fifth more and missed as many.
-const ENTRIES: usize = 16;
+/// all of their five nearest, from eight and from sixteen 1 and 0; the latter take a tenth more
+/// distances and find no more neighbors. Following all of them before anything else cost a fifth
+/// more and missed as many.
+const ENTRIES: usize = 8;
 
 /// How many nodes ahead the memory of their vectors is asked for, and how much of it.
 const AHEAD: usize = 4;
