@@ -208,15 +208,15 @@ impl Floor {
         best.expected + best.bias - z * best.of_mean(queries as f64)
     }
 
-    /// The course of a window of `queries` whose scores are told. `None` where no margin is asked
+    /// The course to `alpha` of a window of `queries` whose scores are told. `None` where no margin is asked
     /// for, or there is nothing to choose.
-    pub(crate) fn course(&self, rehearsal: &Rehearsal, queries: f64) -> Option<Course> {
+    pub(crate) fn course(&self, rehearsal: &Rehearsal, queries: f64, alpha: f64) -> Option<Course> {
         if self.config.margin == Margin::None {
             return None;
         }
         let risk = (1.0 - self.config.confidence) / ENDS;
         let known = rehearsal.of_best().known;
-        Course::new(&rehearsal.steps(), known, queries, self.alpha(rehearsal), risk)
+        Course::new(&rehearsal.steps(), known, queries, alpha, risk)
     }
 
     /// How many standard deviations of (2) the target keeps from the floor.

@@ -18,7 +18,7 @@
 //! account, so the price on quality follows what has really been achieved.
 //!
 //! As long as no score has been told, `t` has a margin for all that is not known. From the first
-//! one on it follows a *course* that was computed beforehand: who will hear how things go need
+//! one on it follows a *course*, computed when that one has come: who will hear how things go need
 //! not keep everything in reserve from the start, and who is behind near the best that models
 //! can do cannot catch up, so how much to keep, and when, is a problem of its own. Of scores
 //! that are told for a sample only, the others still need their margin.
@@ -192,7 +192,7 @@ impl Steering {
     fn target(&self, rest: f64) -> f64 {
         let Self { account, alpha, z, errors, .. } = self;
         if account.is_steered() {
-            let course = || self.floor.course(&self.rehearsal, self.queries);
+            let course = || self.floor.course(&self.rehearsal, self.queries, *alpha);
             if let Some(course) = self.course.get_or_init(course) {
                 return account.target_on(course, (*alpha, *z), errors, rest);
             }

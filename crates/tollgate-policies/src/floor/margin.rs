@@ -84,7 +84,7 @@ impl Rehearsal {
         for row in self.history.cost().chunks_exact(n_models) {
             costs.iter_mut().zip(row).for_each(|(sum, cost)| *sum += cost);
         }
-        let cheapest = least_of(&costs, |cost| cost);
+        let cheapest = highest(costs.iter().map(|cost| -cost));
         let least = self.errors(|_| cheapest);
         let best = self.of_best();
         (least.expected + least.bias, best.expected + best.bias)
@@ -92,7 +92,7 @@ impl Rehearsal {
 
     /// What happens where options of the highest expectation are chosen.
     pub fn of_best(&self) -> Errors {
-        self.errors(|expected| least_of(expected.quality, |quality| -quality))
+        self.errors(best)
     }
 
     /// What happens at prices: each prompt goes where its score by equation (3) of the core is
@@ -107,14 +107,7 @@ impl Rehearsal {
                     + cost.get(model) * expected.cost[model]
                     + one.get(model)
             };
-            let mut best = (0, f64::NEG_INFINITY);
-            for model in 0..expected.quality.len() {
-                let score = score(model);
-                if score > best.1 {
-                    best = (model, score);
-                }
-            }
-            best.0
+            highest((0..expected.quality.len()).map(score))
         })
     }
 
@@ -126,15 +119,12 @@ impl Rehearsal {
             dearest * 10_f64.powf(exponent)
         });
         let priced = worths.map(|worth| {
-            let score = move |quality: f64, cost: f64| worth * quality - cost;
             self.step(|expected| {
-                let scores = expected.quality.iter().zip(expected.cost);
-                let scores = scores.map(|(&quality, &cost)| score(quality, cost));
-                least_of(&scores.collect::<Vec<f64>>(), |score| -score)
+                let options = expected.quality.iter().zip(expected.cost);
+                highest(options.map(|(quality, cost)| worth * quality - cost))
             })
         });
-        let best = self.step(|expected| least_of(expected.quality, |quality| -quality));
-        priced.chain([best]).collect()
+        priced.chain([self.step(best)]).collect()
     }
 
     fn step(&self, choose: impl Fn(&Estimates<'_>) -> usize) -> Step {
@@ -187,7 +177,7 @@ impl Rehearsal {
         let errors: Vec<f64> = self
             .rows()
             .filter_map(|(query, expected)| {
-                let model = least_of(expected.quality, |quality| -quality);
+                let model = best(&expected);
                 self.score(query, model).map(|score| score - expected.quality[model])
             })
             .collect();
@@ -222,13 +212,17 @@ impl Rehearsal {
     }
 }
 
-/// The index of the least key, ties to the lower one.
-fn least_of(values: &[f64], key: impl Fn(f64) -> f64) -> usize {
-    let mut best = (0, f64::INFINITY);
-    for (index, &value) in values.iter().enumerate() {
-        let key = key(value);
-        if key < best.1 {
-            best = (index, key);
+/// The option of the highest expectation, ties to the lower index.
+fn best(expected: &Estimates<'_>) -> usize {
+    highest(expected.quality.iter().copied())
+}
+
+/// The index of the highest score, ties to the lower one.
+fn highest(scores: impl Iterator<Item = f64>) -> usize {
+    let mut best = (0, f64::NEG_INFINITY);
+    for (index, score) in scores.enumerate() {
+        if score > best.1 {
+            best = (index, score);
         }
     }
     best.0

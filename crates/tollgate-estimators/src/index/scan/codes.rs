@@ -206,12 +206,11 @@ impl Codes {
             // Asked again before long, as rows change.
             return passed / 2;
         }
-        if let Some(halves) = halves {
-            coarse.uppers(self.kernel, half, first, halves, out);
-        } else {
+        let halves = halves.unwrap_or_else(|| {
             coarse.products(self.kernel, &[&half.halves], (first, out.len()), products);
-            coarse.uppers(self.kernel, half, first, products, out);
-        }
+            products
+        });
+        coarse.uppers(self.kernel, half, first, halves, out);
         let mut rows = [0; MOST];
         let passed = self.kernel.passing(out, floor, &mut rows[..out.len()]);
         let rows = &mut rows[..passed];
