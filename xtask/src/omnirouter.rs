@@ -44,7 +44,7 @@ const JUDGED: [&str; 3] = ["routerbench", "zeroeval", "routellm"];
 /// Windows below which nothing is judged.
 const ENOUGH: u64 = 200;
 /// Windows of `--quick`, and its floors: those that no luck decides.
-const QUICK: (u64, [f64; 3]) = (12, [0.2, 0.4, 0.6]);
+const QUICK: (u64, [f64; 3]) = (24, [0.2, 0.4, 0.6]);
 /// Windows on the embedded stream.
 const EMBEDDED: u64 = 10;
 
@@ -109,7 +109,7 @@ pub(crate) fn run(
     verdict(&checks)
 }
 
-/// A dozen windows of the smaller streams of the bars, as the full tier runs them.
+/// Two dozen windows of the smaller streams of the bars, as the full tier runs them.
 pub(crate) fn quick(data: &Path, out: &Path) -> Result<()> {
     let streams = JUDGED[..2].iter().map(|&name| name.to_owned()).collect();
     let common = Common { streams, trials: None, first_seed: 1000, quick: true, page: false };

@@ -66,7 +66,7 @@ pub(crate) struct UnirouteOptions {
     #[arg(long, conflicts_with_all = ["labels", "table", "n_val", "test_share", "methods", "realised", "keep"])]
     theory: bool,
     /// What takes minutes: twelve trials on the 39 models, of the pools and ZeroRouter, and only
-    /// that these are above it; or a dozen windows at the lower floors.
+    /// that these are above it; or two dozen windows at the lower floors.
     #[arg(long, conflicts_with_all = ["labels", "table", "streams", "trials", "methods", "page"])]
     quick: bool,
     /// Write the tables and figures of the book, too.

@@ -3,13 +3,14 @@
 //! *Measured* promises: nobody has proved them. They are about the halves of one table, not
 //! about traffic that nobody has seen.
 
-use super::{Comparison, Line, Method, Rival, Versus};
+use super::{Comparison, Line, Method, Rival, Share, Versus};
 use crate::theory::checks::Check;
 
 const SOURCE: &str = "measured";
 
 /// The share of the windows in which a floor is to be met, and the least that the lower end of
-/// its confidence may be, where there are enough windows for it to say anything.
+/// its confidence may be. Fewer windows than enough can't show the one nor the other: a promise
+/// that holds is met in fewer than nine of ten in every third dozen. They can refute it.
 const MET: (f64, f64) = (0.9, 0.85);
 const ENOUGH: usize = 100;
 /// What a floor may cost over the hindsight rule.
@@ -40,8 +41,14 @@ pub fn bars(comparison: &Comparison) -> Vec<Check> {
     checks
 }
 
+/// Whether so many met of `n` windows are what is promised, or where there are few of them, what
+/// can come of it.
+pub(super) fn held(met: Share, n: usize) -> bool {
+    if n < ENOUGH { met.high >= MET.0 } else { met.share >= MET.0 && met.low >= MET.1 }
+}
+
 fn compliance(comparison: &Comparison, line: &Line) -> Check {
-    let met = line.met();
+    let (met, n) = (line.met(), line.outcomes.len());
     Check {
         name: format!(
             "{}: floor at {} % met, {}",
@@ -50,14 +57,19 @@ fn compliance(comparison: &Comparison, line: &Line) -> Check {
             line.method
         ),
         source: SOURCE,
-        bar: format!("{} % of windows, lower end {} %", 100.0 * MET.0, 100.0 * MET.1),
+        bar: if n < ENOUGH {
+            format!("{} % of windows not refuted by {n}", 100.0 * MET.0)
+        } else {
+            format!("{} % of windows, lower end {} %", 100.0 * MET.0, 100.0 * MET.1)
+        },
         got: format!(
-            "{:.1} % (lower end {:.1}), of {:.1} % in which it could be",
+            "{:.1} % ({:.1} to {:.1}), of {:.1} % in which it could be",
             100.0 * met.share,
             100.0 * met.low,
+            100.0 * met.high,
             100.0 * line.possible().share
         ),
-        met: met.share >= MET.0 && (met.low >= MET.1 || line.outcomes.len() < ENOUGH),
+        met: held(met, n),
     }
 }
 

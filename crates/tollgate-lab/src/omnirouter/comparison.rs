@@ -49,6 +49,8 @@ pub struct Share {
     pub share: f64,
     /// The lower end of its exact 95 % confidence, one-sided (Clopper and Pearson, 1934).
     pub low: f64,
+    /// The upper end, one-sided as well.
+    pub high: f64,
 }
 
 impl Share {
@@ -58,13 +60,14 @@ impl Share {
     /// When more are met than there are.
     pub fn of(met: usize, n: usize) -> Self {
         let share = met as f64 / n.max(1) as f64;
-        let low = if met == 0 {
-            0.0
-        } else {
-            let beta = Beta::new(met as f64, (n - met) as f64 + 1.0).expect("two numbers above 0");
-            beta.inverse_cdf(0.05)
+        let missed = n - met;
+        let end = |met: usize, missed: usize, tail: f64| {
+            let beta = Beta::new(met as f64, missed as f64).expect("two numbers above 0");
+            beta.inverse_cdf(tail)
         };
-        Self { share, low }
+        let low = if met == 0 { 0.0 } else { end(met, missed + 1, 0.05) };
+        let high = if missed == 0 { 1.0 } else { end(met + 1, missed, 0.95) };
+        Self { share, low, high }
     }
 }
 

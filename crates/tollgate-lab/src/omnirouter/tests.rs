@@ -13,13 +13,17 @@ fn small() -> Table {
     Table::embedded()
 }
 
-/// 9 of 10: the one-sided lower end is .6058 (Clopper and Pearson's table); of none it is 0, of
-/// ten of ten `.05^(1/10)`.
+/// 9 of 10: the one-sided lower end is .6058 (Clopper and Pearson's table), the upper one
+/// `.95^(1/10)`, since all ten are met with a chance of `p^10`; of none they are 0 and
+/// `1 - .05^(1/10)`, of ten of ten `.05^(1/10)` and 1.
 #[test]
 fn shares_by_hand() {
     assert!((Share::of(9, 10).low - 0.6058).abs() < 1e-4);
-    assert_eq!(Share::of(0, 10), Share { share: 0.0, low: 0.0 });
-    assert!((Share::of(10, 10).low - 0.05_f64.powf(0.1)).abs() < 1e-9);
+    assert!((Share::of(9, 10).high - 0.95_f64.powf(0.1)).abs() < 1e-9);
+    let (none, all) = (Share::of(0, 10), Share::of(10, 10));
+    assert_eq!((none.share, none.low, all.share, all.high), (0.0, 0.0, 1.0, 1.0));
+    assert!((none.high - (1.0 - 0.05_f64.powf(0.1))).abs() < 1e-9);
+    assert!((all.low - 0.05_f64.powf(0.1)).abs() < 1e-9);
 }
 
 #[test]
@@ -127,18 +131,18 @@ fn the_hindsight_rule_is_the_cheapest_price() {
     assert_eq!(window.least_cost(1.1, &*solver).unwrap(), None);
 }
 
-/// Two checks a floor, and in a comparison with rivals theirs; a floor that is met in half of the
-/// windows is missed, and nothing is met that was not measured.
+/// Two checks a floor, and in a comparison with rivals theirs; a floor that is met in half of
+/// eight windows is missed, and nothing is met that was not measured.
 #[test]
 fn bars_can_be_missed() {
     let outcome = |quality| Outcome { quality, cost: 1.0, served: 1.0, warned: false };
     let line = |qualities: [f64; 2], hindsight: Option<f64>| Line {
         method: Method::Steered(1.0).label(),
         reach: 0.4,
-        floors: vec![0.5; 2],
-        outcomes: qualities.map(outcome).to_vec(),
-        hindsight: vec![hindsight; 2],
-        least: vec![None; 2],
+        floors: vec![0.5; 8],
+        outcomes: qualities.map(outcome).repeat(4),
+        hindsight: vec![hindsight; 8],
+        least: vec![None; 8],
     };
     let comparison = |line: Line| Comparison {
         stream: "s".to_owned(),
@@ -161,4 +165,13 @@ fn bars_can_be_missed() {
     assert_eq!(met(line([0.4, 0.6], Some(0.8))), [false, false, false]);
     assert_eq!(met(line([0.5, 0.6], None)), [true, false, false]);
     assert_eq!(floors(&comparison(line([0.5, 0.6], None))).len(), 2);
+}
+
+/// 21 of 24 are fewer than nine in ten, and what luck makes of a promise that holds; 18 are not,
+/// and neither are 175 of 200, which are many enough to be taken at their word.
+#[test]
+fn few_windows_are_judged_by_what_they_can_say() {
+    let judged = |met: usize, n: usize| bars::held(Share::of(met, n), n);
+    assert_eq!([24, 21, 18].map(|met| judged(met, 24)), [true, true, false]);
+    assert_eq!([190, 180, 175].map(|met| judged(met, 200)), [true, true, false]);
 }
