@@ -124,7 +124,7 @@ fn every_policy_lives_with_it() {
 #[test]
 fn every_pool_serves() {
     let table = small_table();
-    for estimator in ["clusters", "learned-map", "factors", "ensemble", "refit"] {
+    for estimator in ["clusters", "learned-map", "factors", "random-slopes", "ensemble", "refit"] {
         let (decisions, _) = run("tollgate", estimator, &table, true);
         let served = decisions.iter().filter(|(_, model)| model.is_some()).count();
         println!("{estimator}: {served} of {} served", decisions.len());

@@ -79,15 +79,16 @@ pub(crate) struct UnirouteOptions {
 const DEFAULT: &str = "ensemble";
 
 /// Pools that have to be above ZeroRouter.
-const POOLS: [&str; 4] = ["clusters", "learned-map", "factors", "ensemble"];
+const POOLS: [&str; 5] = ["clusters", "learned-map", "factors", "random-slopes", "ensemble"];
 
 /// As many as there are colors are drawn, from the first.
-const METHODS: [&str; 14] = [
+const METHODS: [&str; 15] = [
     report::ZERO_ROUTER,
     KNN_ROUTER,
     POOLS[0],
     POOLS[1],
     POOLS[2],
+    POOLS[4],
     POOLS[3],
     "clairvoyant/ridge",
     "clairvoyant/trained",

@@ -7,7 +7,8 @@ use tollgate_core::{
     Scratch, Seed,
 };
 use tollgate_estimators::{
-    ClustersConfig, Ensemble, Factors, FactorsConfig, LearnedMap, LearnedMapConfig,
+    ClustersConfig, Ensemble, Factors, FactorsConfig, LearnedMap, LearnedMapConfig, RandomSlopes,
+    RandomSlopesConfig,
 };
 
 #[global_allocator]
@@ -19,7 +20,7 @@ const N_PROMPTS: usize = 2_000;
 const N_FITTED: usize = 24;
 const N_MODELS: usize = 256;
 const N_LABELS: usize = 400;
-const RECIPES: [&str; 4] = ["clusters", "learned-map", "factors", "ensemble"];
+const RECIPES: [&str; 5] = ["clusters", "learned-map", "factors", "random-slopes", "ensemble"];
 
 fn main() {
     divan::main();
@@ -32,7 +33,8 @@ fn recipe(name: &str) -> Box<dyn Fit> {
         }
         "learned-map" => Box::new(map()),
         "factors" => Box::new(factors()),
-        _ => Box::new(Ensemble::of(factors(), map())),
+        "random-slopes" => Box::new(slopes()),
+        _ => Box::new(Ensemble::of(factors(), slopes())),
     }
 }
 
@@ -43,6 +45,10 @@ fn map() -> LearnedMap {
 
 fn factors() -> Factors {
     FactorsConfig::default().factors(16).build().expect("16 is in range")
+}
+
+fn slopes() -> RandomSlopes {
+    RandomSlopesConfig::default().penalty(10.0).build().expect("10 is in range")
 }
 
 /// Prompts in forty loose groups.

@@ -2,10 +2,10 @@
 //!
 //! # Problem
 //!
-//! [`Factors`] know how the models of a history go together and not what sets a prompt apart
-//! beyond that; a [`LearnedMap`] knows neighborhoods and not what models have in common across
-//! them. Which of the two is nearer on a table nobody knows beforehand, and few labels of a new
-//! model cannot tell.
+//! [`Factors`] know how the models of a history go together, and what a new one shares with none
+//! of them they never learn; [`RandomSlopes`] take a model by its own labels, and are slow. Which
+//! of the two is nearer on a table nobody knows beforehand, and few labels of a new model cannot
+//! tell.
 //!
 //! # Method
 //!
@@ -28,41 +28,41 @@ use tollgate_core::{
 };
 
 use crate::factors::{FactorLore, Factors};
-use crate::learned_map::{LearnedMap, MapLore};
 use crate::pool::{Answers, Lore, Pool};
+use crate::slopes::{RandomSlopes, SlopeLore};
 
-/// The recipe of the mean of [`Factors`] and a [`LearnedMap`]; its estimators are pools.
+/// The recipe of the mean of [`Factors`] and [`RandomSlopes`]; its estimators are pools.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ensemble {
     factors: Factors,
-    map: LearnedMap,
+    slopes: RandomSlopes,
 }
 
 impl Ensemble {
     /// The mean of these two.
-    pub fn of(factors: Factors, map: LearnedMap) -> Self {
-        Self { factors, map }
+    pub fn of(factors: Factors, slopes: RandomSlopes) -> Self {
+        Self { factors, slopes }
     }
 
     fn learn(
         &self,
         history: &History,
         seed: Seed,
-        known: Option<&BothLores>,
-    ) -> Result<BothLores, FitError> {
+        known: Option<&Lores>,
+    ) -> Result<Lores, FitError> {
         let factors = self.factors.learn(history, seed, known.map(|known| &known.factors))?;
-        let map = self.map.learn(history, seed, known.map(|known| &known.map))?;
-        let choices = [factors.choice(), map.choice()];
+        let slopes = self.slopes.learn(history, seed, known.map(|known| &known.slopes))?;
+        let choices = [factors.choice(), slopes.choice()];
         let choices: Vec<&str> = choices.into_iter().flatten().collect();
         let choice = (!choices.is_empty()).then(|| choices.join("; "));
-        Ok(BothLores { factors, map, choice })
+        Ok(Lores { factors, slopes, choice })
     }
 
     fn pool(
         &self,
         history: &History,
         seed: Seed,
-    ) -> Result<(Pool<BothLores>, EstimateTable), FitError> {
+    ) -> Result<(Pool<Lores>, EstimateTable), FitError> {
         Pool::fit_and_hold_out(history, seed, |part, seed, known| self.learn(part, seed, known))
     }
 }
@@ -72,7 +72,8 @@ impl Fit for Ensemble {
         if *self == Self::default() {
             return "ensemble".to_owned();
         }
-        format!("ensemble({},{})", self.factors.name(), self.map.name())
+        let Self { factors, slopes } = self;
+        format!("ensemble({},{})", factors.name(), slopes.name())
     }
 
     fn fit(&self, history: &History, seed: Seed) -> Result<Box<dyn Estimator>, FitError> {
@@ -95,29 +96,29 @@ impl Fit for Ensemble {
 
 /// What both have learned of prompts.
 #[derive(Debug)]
-struct BothLores {
+struct Lores {
     factors: FactorLore,
-    map: MapLore,
+    slopes: SlopeLore,
     choice: Option<String>,
 }
 
-impl Lore for BothLores {
-    type Known = (<FactorLore as Lore>::Known, <MapLore as Lore>::Known);
-    type Tables = (<FactorLore as Lore>::Tables, <MapLore as Lore>::Tables);
+impl Lore for Lores {
+    type Known = (<FactorLore as Lore>::Known, <SlopeLore as Lore>::Known);
+    type Tables = (<FactorLore as Lore>::Tables, <SlopeLore as Lore>::Tables);
 
     fn know(&self, answers: &Answers, prior: Prior) -> Self::Known {
-        (self.factors.know(answers, prior), self.map.know(answers, prior))
+        (self.factors.know(answers, prior), self.slopes.know(answers, prior))
     }
 
     fn tabulate(&self, known: &[&Self::Known]) -> Self::Tables {
         let factors: Vec<_> = known.iter().map(|known| &known.0).collect();
-        let map: Vec<_> = known.iter().map(|known| &known.1).collect();
-        (self.factors.tabulate(&factors), self.map.tabulate(&map))
+        let slopes: Vec<_> = known.iter().map(|known| &known.1).collect();
+        (self.factors.tabulate(&factors), self.slopes.tabulate(&slopes))
     }
 
     fn estimate(
         &self,
-        (factors, map): &Self::Tables,
+        (factors, slopes): &Self::Tables,
         direction: &[f32],
         scratch: &mut Scratch,
         out: &mut EstimatesMut<'_>,
@@ -125,17 +126,17 @@ impl Lore for BothLores {
         self.factors.estimate(factors, direction, scratch.child(0), out);
         let mut floats = std::mem::take(&mut scratch.floats);
         floats.resize(4 * out.quality.len(), 0.0);
-        self.with_map(map, direction, (scratch.child(1), &mut floats), out);
+        self.with_slopes(slopes, direction, (scratch.child(0), &mut floats), out);
         scratch.floats = floats;
     }
 
     fn grow(&self, history: &History) -> Result<Self, FitError> {
-        let (factors, map) = (self.factors.grow(history)?, self.map.grow(history)?);
-        Ok(Self { factors, map, choice: self.choice.clone() })
+        let (factors, slopes) = (self.factors.grow(history)?, self.slopes.grow(history)?);
+        Ok(Self { factors, slopes, choice: self.choice.clone() })
     }
 
     fn worth_labelling(&self) -> &[usize] {
-        self.factors.worth_labelling()
+        self.slopes.worth_labelling()
     }
 
     fn choice(&self) -> Option<&str> {
@@ -143,12 +144,12 @@ impl Lore for BothLores {
     }
 }
 
-impl BothLores {
-    /// Takes the mean of what is in `out` and what the map says, for which `floats`, of shape
+impl Lores {
+    /// Takes the mean of what is in `out` and what the slopes say, for which `floats`, of shape
     /// `(4, n_models)`, is room.
-    fn with_map(
+    fn with_slopes(
         &self,
-        map: &<MapLore as Lore>::Tables,
+        slopes: &<SlopeLore as Lore>::Tables,
         direction: &[f32],
         (scratch, floats): (&mut Scratch, &mut [f64]),
         out: &mut EstimatesMut<'_>,
@@ -158,7 +159,7 @@ impl BothLores {
         let (quality_se, floats) = floats.split_at_mut(n_models);
         let (cost, cost_se) = floats.split_at_mut(n_models);
         let mut other = EstimatesMut { quality, quality_se, cost, cost_se };
-        self.map.estimate(map, direction, scratch, &mut other);
+        self.slopes.estimate(slopes, direction, scratch, &mut other);
         for (mine, its) in [
             (&mut *out.quality, other.quality),
             (&mut *out.quality_se, other.quality_se),
@@ -186,8 +187,11 @@ mod tests {
         pool_conformance::check(&Ensemble::default(), Others::Stay);
         insta::assert_snapshot!(Ensemble::default().name(), @"ensemble");
         let factors = FactorsConfig::default().factors(4).build().unwrap();
-        let other = Ensemble::of(factors, LearnedMap::default());
-        insta::assert_snapshot!(other.name(), @"ensemble(factors(factors=4),learned-map)");
+        let other = Ensemble::of(factors, RandomSlopes::default());
+        insta::assert_snapshot!(
+            other.name(),
+            @"ensemble(factors(factors=4),random-slopes)"
+        );
     }
 
     /// Four models whose scores follow two dimensions of four.
@@ -214,23 +218,22 @@ mod tests {
     fn estimates_are_halfway() {
         let (history, seed) = (history(), Seed(1));
         let recipes: [&dyn Fit; 3] =
-            [&Factors::default(), &LearnedMap::default(), &Ensemble::default()];
-        let [factors, map, both] = recipes.map(|recipe| {
+            [&Factors::default(), &RandomSlopes::default(), &Ensemble::default()];
+        let [factors, slopes, both] = recipes.map(|recipe| {
             let estimator = recipe.fit(&history, seed).unwrap();
             let mut table = EstimateTable::zeros(history.len(), 4);
             let mut scratch = Scratch::default();
             table.fill(|out| {
                 estimator.estimate_batch(history.queries(), &mut scratch, out).unwrap();
             });
-            (table.quality().to_vec(), table.cost().to_vec())
+            [table.quality().to_vec(), table.cost().to_vec()]
         });
-        for (both, parts) in
-            [(both.0, factors.0.into_iter().zip(map.0)), (both.1, factors.1.into_iter().zip(map.1))]
-        {
+        for of in [0, 1] {
             let mut apart = 0.0_f64;
-            for (both, (factors, map)) in both.into_iter().zip(parts) {
-                assert!((both - f64::midpoint(factors, map)).abs() < 1e-12);
-                apart = apart.max((factors - map).abs());
+            for (at, mean) in both[of].iter().enumerate() {
+                let parts = (factors[of][at], slopes[of][at]);
+                assert!((mean - f64::midpoint(parts.0, parts.1)).abs() < 1e-12);
+                apart = apart.max((parts.0 - parts.1).abs());
             }
             assert!(apart > 1e-3, "two that agree everywhere have no mean to speak of");
         }

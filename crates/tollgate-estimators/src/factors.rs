@@ -79,7 +79,6 @@
 //! Experiments, 1972: D-optimal designs. Duan, "Smearing estimate", 1983,
 //! doi:10.1080/01621459.1983.10478017.
 
-mod gaussian;
 mod left_out;
 mod lore;
 mod target;

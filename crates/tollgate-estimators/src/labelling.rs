@@ -16,18 +16,28 @@
 //!   surely known, given the labels before: greedily the largest determinant of what is known
 //!   of its coefficients on the factors of [`Factors`](crate::Factors), from their prior on. A
 //!   thousand are picked so, and the rest are in any order. What such a pool answers.
+//! * [`Likeness`](Labelling::Likeness): next is the prompt with which those before are the most
+//!   like the history, in the directions of [`RandomSlopes`](crate::RandomSlopes) and in how hard
+//!   prompts are for the history's models, which count as much as all directions together. What
+//!   such a pool answers, and an [`Ensemble`](crate::Ensemble).
+//!
+//! The first two make no assumption beyond their clusters. Leverage is best where models are what
+//! factors say; prompts that tell most about a line are those at its ends, and where lines are only
+//! nearly right they are the worst to learn from. Likeness keeps the mean of anything that is
+//! smooth in the directions, and the level of a model with it.
 //!
 //! # References
 //!
 //! Fedorov, Theory of Optimal Experiments, 1972: D-optimal designs, of which greedy ones are
-//! within a constant of the best since the determinant's logarithm is submodular. Neyman,
+//! within a constant of the best since the determinant's logarithm is submodular. Chen, Welling
+//! and Smola, "Super-samples from kernel herding", 2010, arXiv:1203.3472: likeness. Neyman,
 //! "On the two different aspects of the representative method", 1934: strata in proportion.
 
 use faer::Mat;
 use tollgate_core::{FitError, History, Purpose, Seed};
 
 use crate::vector::dot_f64;
-use crate::{clusters, factors};
+use crate::{clusters, factors, slopes};
 
 /// A way to order the prompts of a history for labelling.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,6 +51,8 @@ pub enum Labelling {
     },
     /// What tells most about factors, learned from the models of the history.
     Leverage,
+    /// What is most like the history, in smooth directions and in how hard it is.
+    Likeness,
 }
 
 impl Labelling {
@@ -53,6 +65,7 @@ impl Labelling {
             Self::Random => Ok(random(history.len(), seed)),
             Self::Medoids { clusters } => clusters::order(history, clusters.max(1), seed),
             Self::Leverage => factors::order(history, seed),
+            Self::Likeness => slopes::order(history, seed),
         }
     }
 }
@@ -137,6 +150,35 @@ pub(crate) fn by_leverage(
         covariance = Mat::from_fn(len, len, |a, b| covariance[(a, b)] - seen[a] * seen[b]);
         for (unknown, &at) in unknown[step + 1..].iter_mut().zip(&order[step + 1..]) {
             *unknown -= dot_f64(row(at), &seen).powi(2);
+        }
+    }
+    order
+}
+
+/// The prompt next with which those that are picked are the most like all of them: the one whose
+/// point brings their sum nearest to as many times the mean of all points (greedily the least
+/// maximum mean discrepancy). `points` are row-major with `len` columns.
+pub(crate) fn by_likeness(points: &[f64], len: usize, seed: Seed) -> Vec<usize> {
+    let n = points.len() / len;
+    let mut order = random(n, seed);
+    let mut mean = vec![0.0; len];
+    for point in points.chunks_exact(len) {
+        mean.iter_mut().zip(point).for_each(|(mean, x)| *mean += x / n as f64);
+    }
+    let from_mean = |point: &[f64]| point.iter().zip(&mean).map(|(x, mean)| x - mean).collect();
+    let centered: Vec<Vec<f64>> = points.chunks_exact(len).map(from_mean).collect();
+    // `|s + x|^2 - |s|^2` for the sum `s` of those before.
+    let mut farther: Vec<f64> =
+        order.iter().map(|&at| dot_f64(&centered[at], &centered[at])).collect();
+    for step in 0..n.min(PICKED) {
+        let next = (step..n)
+            .reduce(|best, next| if farther[next] < farther[best] { next } else { best })
+            .expect("there are prompts left");
+        order.swap(step, next);
+        farther.swap(step, next);
+        let picked = &centered[order[step]];
+        for (farther, &at) in farther[step + 1..].iter_mut().zip(&order[step + 1..]) {
+            *farther += 2.0 * dot_f64(&centered[at], picked);
         }
     }
     order

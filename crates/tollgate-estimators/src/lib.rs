@@ -48,7 +48,8 @@
 //! * [`Clusters`]: what a model is in each cluster of prompts, for models that come and go.
 //! * [`LearnedMap`]: the same with soft borders, trained on the models of the history.
 //! * [`Factors`]: what sets models apart, learned from some and fitted to others.
-//! * [`Ensemble`]: the mean of factors and a learned map.
+//! * [`RandomSlopes`]: what a model's own labels say, drawn toward what is common to all.
+//! * [`Ensemble`]: the mean of factors and random slopes.
 //! * [`Refit`]: any recipe, fitted anew for every model that comes or goes.
 //! * [`Priced`]: any recipe, its costs through lengths and a price list.
 //! * [`LengthBuckets`]: lengths of answers in buckets, and how often the bucket is right.
@@ -58,6 +59,7 @@
 //! * [`Auto`]: the default one; picks parts and weights on the history, and says why.
 
 mod auto;
+mod axes;
 mod blend;
 mod blocks;
 mod calibrated;
@@ -70,18 +72,21 @@ mod factors;
 mod hybrid;
 mod index;
 mod kernel_ridge;
+mod kernels;
 mod kmeans;
 mod knn;
 mod labelling;
 mod labels;
 mod learned_map;
 mod lengths;
+mod linear;
 mod log_costs;
 mod pool;
 mod priced;
 mod refit;
 mod regression;
 mod ridge;
+mod slopes;
 mod trained;
 mod vector;
 
@@ -110,4 +115,5 @@ pub use priced::{LengthMode, Priced};
 pub use refit::Refit;
 pub use regression::RegressionEstimator;
 pub use ridge::{Ridge, RidgeConfig};
+pub use slopes::{RandomSlopes, RandomSlopesConfig};
 pub use trained::{Trained, TrainedConfig, TrainedEstimator};

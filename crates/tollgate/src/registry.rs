@@ -13,7 +13,7 @@ use tollgate_core::{Fit, Policy, PriceList, Solver};
 use tollgate_estimators::{
     Auto, Blend, BlendWeights, ClustersConfig, EagleConfig, Ensemble, FactorsConfig, HybridParts,
     HybridPredictorConfig, IndexKind, KernelRidgeConfig, KnnConfig, LearnedMapConfig, LengthMode,
-    Refit, RidgeConfig, TrainedConfig,
+    RandomSlopesConfig, Refit, RidgeConfig, TrainedConfig,
 };
 use tollgate_solvers::{
     CuttingPlaneConfig, LagrangianConfig, PrimalDualConfig, SimplexConfig, SmoothedLbfgsConfig,
@@ -52,6 +52,7 @@ pub const ESTIMATORS: &[&str] = &[
     "clusters",
     "learned-map",
     "factors",
+    "random-slopes",
     "ensemble",
     "refit",
     "blend",
@@ -170,6 +171,10 @@ pub fn estimator_with(spec: &Spec, prices: Option<&PriceList>) -> Result<Arc<dyn
         }
         "factors" => {
             let config: FactorsConfig = spec.config(ESTIMATOR)?;
+            Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
+        }
+        "random-slopes" => {
+            let config: RandomSlopesConfig = spec.config(ESTIMATOR)?;
             Ok(Arc::new(config.build().map_err(|e| refuse(ESTIMATOR, spec, &e))?))
         }
         "ensemble" => {

@@ -80,7 +80,7 @@ fn a_repeated_estimator_makes_a_product_and_pinned_ones_appear_once() {
 #[test]
 fn a_name_is_checked_even_where_nobody_uses_it() {
     let refused = |args: &[&str]| options(args).compositions().unwrap_err().to_string();
-    insta::assert_snapshot!(refused(&["--policy", "random", "--estimator", "oracle"]), @"no estimator is called `oracle`; there are knn, ridge, kernel-ridge, trained, eagle, clusters, learned-map, factors, ensemble, refit, blend, eccos-r, eccos-t, hybrid-predictor, auto");
+    insta::assert_snapshot!(refused(&["--policy", "random", "--estimator", "oracle"]), @"no estimator is called `oracle`; there are knn, ridge, kernel-ridge, trained, eagle, clusters, learned-map, factors, random-slopes, ensemble, refit, blend, eccos-r, eccos-t, hybrid-predictor, auto");
     insta::assert_snapshot!(refused(&["--policy", "random", "--solver", "guess"]), @"no solver is called `guess`; there are auto, simplex, cutting-plane, subgradient, primal-dual, smoothed-lbfgs, lagrangian, lagrangian-published");
     insta::assert_snapshot!(refused(&["--policy", "guess"]), @"no policy is called `guess`; there are random, round-robin, balance, shortest-wait, fixed, greedy-perf, greedy-cost, greedy-density, knn-perf, knn-cost, trained-perf, trained-cost, eagle, threshold, exp-threshold, batch-split, batch-paced, port-reference, port, geometric, descent, hybrid, resolve, history, history-resolve, window-resolve, explore, floor, floor-batch, tollgate");
     insta::assert_snapshot!(refused(&["--policy", "port:eps=7"]), @"policy `port`: `eps` must be in (0, 1], got 7");

@@ -138,7 +138,7 @@ fn unknown_names_fail_with_the_list() {
         &["--estimator", "oracle"],
         &[
             "no estimator is called `oracle`",
-            "knn, ridge, kernel-ridge, trained, eagle, clusters, learned-map, factors, ensemble, refit, blend, eccos-r, eccos-t, hybrid-predictor, auto",
+            "knn, ridge, kernel-ridge, trained, eagle, clusters, learned-map, factors, random-slopes, ensemble, refit, blend, eccos-r, eccos-t, hybrid-predictor, auto",
         ],
     );
     fails(&["--solver", "guess"], &["no solver is called `guess`", "cutting-plane"]);

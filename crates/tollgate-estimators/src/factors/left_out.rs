@@ -3,8 +3,8 @@
 
 use tollgate_core::{BoxError, Purpose, Seed};
 
-use super::gaussian::{Gaussian, Gram, Prior};
 use super::target::{Factors, MOST, Surfaces};
+use crate::linear::{Gaussian, Gram, Prior};
 use crate::vector::dot_f64;
 
 /// The numbers of factors that are tried, ascending.

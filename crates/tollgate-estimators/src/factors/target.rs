@@ -1,12 +1,12 @@
 //! Factors of one kind of label: of scores, or of log costs. Equation numbers are those of
 //! [`super`].
 
+use std::sync::Arc;
+
 use faer::{Mat, Side};
 use tollgate_core::BoxError;
 
-use super::gaussian::{Gram, Prior};
-use crate::pool::At;
-use crate::vector::{dot, dot_each, dot_f64};
+use crate::linear::{Basis, Covariances, Gram, Prior, Raw, Target};
 
 /// Factors, at most.
 pub(super) const MOST: usize = 16;
@@ -51,113 +51,37 @@ impl Surfaces<'_> {
     }
 }
 
-/// Factors of prompts, and the prior of a model's coefficients on them.
-#[derive(Clone, Debug)]
-pub(super) struct Target {
-    /// Weights of the factors on directions, row-major `(rank, dim)`.
-    axes: Vec<f32>,
-    /// The factors of a direction of zeros.
-    intercepts: Vec<f64>,
-    /// The lowest and the highest of each that a prompt of the history has.
-    ranges: Vec<(f64, f64)>,
+/// At most `rank` factors, the prior of a model's coefficients on them, and the mean noise of a
+/// label.
+pub(super) fn learn(
+    surfaces: Surfaces<'_>,
     dim: usize,
-    /// 1 and the factors of each prompt of the history, row-major `(n_rows, rank + 1)`.
-    pub(super) rows: Vec<f64>,
-    pub(super) prior: Prior,
-    /// The mean noise of a label.
-    pub(super) noise: f64,
-    /// `w^2`, what factors leave of a model's surface.
-    pub(super) unexplained: f64,
-}
-
-impl Target {
-    pub(super) fn rank(&self) -> usize {
-        self.intercepts.len()
-    }
-
-    /// Numbers of a prompt that models are linear in.
-    pub(super) fn len(&self) -> usize {
-        self.rank() + 1
-    }
-
-    /// Learns at most `rank` factors.
-    pub(super) fn learn(
-        surfaces: Surfaces<'_>,
-        dim: usize,
-        rank: usize,
-        unexplained: f64,
-    ) -> Result<Self, BoxError> {
-        let all: Vec<usize> = (0..surfaces.n_models).collect();
-        let factors = Factors::of(surfaces, &all)?.first(rank);
-        let grams: Vec<Gram> =
-            all.iter().map(|&model| factors.gram(surfaces, model, |_| true)).collect();
-        let len = factors.len;
-        let prior = Prior::learn(&grams, len, surfaces.prior);
-        let mut axes = vec![0.0; (len - 1) * dim];
-        let mut intercepts = vec![0.0; len - 1];
-        for (factor, axis) in axes.chunks_exact_mut(dim.max(1)).enumerate() {
-            let mut sum = vec![0.0; dim];
-            for &model in &all {
-                let share = factors.loadings[(model, factor)];
-                let line = &surfaces.weights[model * dim..(model + 1) * dim];
-                sum.iter_mut().zip(line).for_each(|(sum, weight)| *sum += share * weight);
-                intercepts[factor] += share * (surfaces.intercepts[model] - factors.means[model]);
-            }
-            #[expect(clippy::cast_possible_truncation, reason = "embeddings are f32")]
-            axis.iter_mut().zip(sum).for_each(|(axis, sum)| *axis = sum as f32);
+    rank: usize,
+    unexplained: f64,
+) -> Result<(Target, f64), BoxError> {
+    let all: Vec<usize> = (0..surfaces.n_models).collect();
+    let factors = Factors::of(surfaces, &all)?.first(rank);
+    let grams: Vec<Gram> =
+        all.iter().map(|&model| factors.gram(surfaces, model, |_| true)).collect();
+    let len = factors.len;
+    let prior = Prior::learn(&grams, len, surfaces.prior);
+    let mut axes = vec![0.0; (len - 1) * dim];
+    let mut intercepts = vec![0.0; len - 1];
+    for (factor, axis) in axes.chunks_exact_mut(dim.max(1)).enumerate() {
+        let mut sum = vec![0.0; dim];
+        for &model in &all {
+            let share = factors.loadings[(model, factor)];
+            let line = &surfaces.weights[model * dim..(model + 1) * dim];
+            sum.iter_mut().zip(line).for_each(|(sum, weight)| *sum += share * weight);
+            intercepts[factor] += share * (surfaces.intercepts[model] - factors.means[model]);
         }
-        let noise = prior.noise(&grams);
-        let range = |factor: usize| {
-            let column = factors.rows.iter().skip(factor + 1).step_by(len);
-            column.fold((0.0, 0.0), |(low, high), &x| (f64::min(low, x), f64::max(high, x)))
-        };
-        let ranges = (0..len - 1).map(range).collect();
-        Ok(Self { axes, intercepts, ranges, dim, rows: factors.rows, prior, noise, unexplained })
+        #[expect(clippy::cast_possible_truncation, reason = "embeddings are f32")]
+        axis.iter_mut().zip(sum).for_each(|(axis, sum)| *axis = sum as f32);
     }
-
-    /// Overwrites `out`, of shape `(len,)`.
-    #[expect(clippy::cast_possible_truncation, reason = "embeddings are f32")]
-    pub(super) fn features_into(&self, direction: &[f32], out: &mut [f32]) {
-        out[0] = 1.0;
-        dot_each(&self.axes, direction, &mut out[1..]);
-        let ends = self.intercepts.iter().zip(&self.ranges);
-        for (x, (add, &(low, high))) in out[1..].iter_mut().zip(ends) {
-            *x = (f64::from(*x) + add).clamp(low, high) as f32;
-        }
-    }
-
-    /// 1 and the factors of some prompts, row-major with `len` columns.
-    pub(super) fn features<'a>(&self, prompts: impl Iterator<Item = At<'a>>) -> Vec<f64> {
-        let mut features = Vec::new();
-        for at in prompts {
-            match at {
-                At::Row(row) => features.extend_from_slice(self.row(row)),
-                At::Direction(direction) => {
-                    let ends = self.intercepts.iter().zip(&self.ranges);
-                    let axes = self.axes.chunks_exact(self.dim).zip(ends);
-                    let factor = |(axis, (add, &(low, high))): (&[f32], (&f64, &(f64, f64)))| {
-                        (dot(axis, direction) + add).clamp(low, high)
-                    };
-                    features.push(1.0);
-                    features.extend(axes.map(factor));
-                }
-            }
-        }
-        features
-    }
-
-    fn row(&self, row: usize) -> &[f64] {
-        &self.rows[row * self.len()..][..self.len()]
-    }
-
-    /// What a model of these coefficients is on some prompts.
-    pub(super) fn values<'a>(
-        &'a self,
-        features: &'a [f64],
-        coefficients: &'a [f64],
-    ) -> impl Iterator<Item = f64> + 'a {
-        features.chunks_exact(self.len()).map(|row| dot_f64(row, coefficients))
-    }
+    let noise = prior.noise(&grams);
+    let basis = Basis::new(Raw::Direction(dim), axes, intercepts, factors.rows);
+    let basis = Arc::new(basis);
+    Ok((Target { basis, prior, unexplained, covariances: Covariances::All }, noise))
 }
 
 /// The principal components of some models' surfaces.
@@ -165,7 +89,7 @@ impl Target {
 pub(super) struct Factors {
     /// `rank + 1`.
     pub(super) len: usize,
-    /// As in [`Target`].
+    /// As in [`Basis`].
     rows: Vec<f64>,
     /// Of each model that took part, in their order.
     means: Vec<f64>,

@@ -65,7 +65,8 @@ fn held_out_is_a_fit_without_the_row() {
     for row in 0..history.len() {
         let others: Vec<usize> = (0..history.len()).filter(|&other| other != row).collect();
         let rest = history.select(&others).unwrap();
-        let kernels = Kernels::new(&all, &history, Seed(0)).unwrap();
+        let kernels =
+            Kernels::new("all", (all.landmarks, all.sharpness), &history, Seed(0)).unwrap();
         let features: Arc<dyn Features> = Arc::new(kernels);
         let (fit, _) = RegressionEstimator::fit(all.name(), &rest, &features, Some(0.1)).unwrap();
         let literal = estimate(&fit, history.queries().query(row).embedding);

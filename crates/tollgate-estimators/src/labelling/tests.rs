@@ -33,6 +33,15 @@ fn leverage_by_hand() {
     }
 }
 
+/// Points 0, 1, 2, 9, of mean 3: 2 is nearest to it; with 1 the sum would be 3 short, with 0 four
+/// short, with 9 five beyond, so 1 is next; 9 is then three beyond and 0 six short.
+#[test]
+fn likeness_by_hand() {
+    for seed in 0..5 {
+        assert_eq!(by_likeness(&[0.0, 1.0, 2.0, 9.0], 1, Seed(seed)), [2, 1, 3, 0]);
+    }
+}
+
 /// Every way orders all prompts, and every seed in a way of its own.
 #[test]
 fn every_way_orders_all_prompts() {
@@ -42,7 +51,12 @@ fn every_way_orders_all_prompts() {
     let mut column = || (0..60 * 3).map(|_| 0.5 * rng.uniform()).collect();
     let models = Models::new(["a", "b", "c"]).unwrap();
     let history = History::new(models, 5, embeddings, column(), column()).unwrap();
-    for way in [Labelling::Random, Labelling::Medoids { clusters: 7 }, Labelling::Leverage] {
+    for way in [
+        Labelling::Random,
+        Labelling::Medoids { clusters: 7 },
+        Labelling::Leverage,
+        Labelling::Likeness,
+    ] {
         let order = way.order(&history, Seed(0)).unwrap();
         assert_eq!(order, way.order(&history, Seed(0)).unwrap(), "{way:?}");
         let mut sorted = order;

@@ -5,11 +5,11 @@ use std::cell::RefCell;
 use argmin::core::{CostFunction, Error, Executor, Gradient};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par, Side};
+use faer::{Mat, MatRef};
 use rayon::prelude::*;
 use tollgate_core::{BoxError, History, Prior, Purpose, Seed};
 
+use crate::axes::{principal, product};
 use crate::clusters::Clustering;
 use crate::pool::{Answers, Lore};
 use crate::vector::{directions, dot_f64};
@@ -112,7 +112,10 @@ impl<'a> Lesson<'a> {
         seed.stream(Purpose::Fit, 5).shuffle(&mut rows);
         rows.truncate(PROMPTS);
         let directions = directions(history)?;
-        let axes = principal(&directions, history.dim(), &rows)?;
+        let dim = history.dim();
+        let points =
+            Mat::from_fn(rows.len(), dim, |at, x| f64::from(directions[rows[at] * dim + x]));
+        let axes = principal(points, AXES)?;
         let (test, fit): (Vec<_>, Vec<_>) =
             (0..rows.len()).partition(|at| at % HELD_OUT == HELD_OUT - 1);
         let pick = |at: &[usize]| at.iter().map(|&at| rows[at]).collect::<Vec<_>>();
@@ -238,30 +241,6 @@ impl Part {
     fn origin(&self) -> Vec<f64> {
         vec![0.0; self.nearness.ncols() * (self.projected.ncols() + 1)]
     }
-}
-
-/// The first principal axes of some prompts, `(axes, dim)`.
-fn principal(directions: &[f32], dim: usize, rows: &[usize]) -> Result<Mat<f64>, BoxError> {
-    let mut mean = vec![0.0; dim];
-    let direction = |row: usize| &directions[row * dim..(row + 1) * dim];
-    for &row in rows {
-        let n = rows.len() as f64;
-        mean.iter_mut().zip(direction(row)).for_each(|(mean, &x)| *mean += f64::from(x) / n);
-    }
-    let centered =
-        Mat::from_fn(rows.len(), dim, |at, x| f64::from(direction(rows[at])[x]) - mean[x]);
-    let squares = product(centered.transpose(), centered.as_ref());
-    let eigen = squares
-        .self_adjoint_eigen(Side::Lower)
-        .map_err(|_evd| "the principal axes of the prompts did not converge")?;
-    let n_axes = AXES.min(dim).min(rows.len());
-    Ok(Mat::from_fn(n_axes, dim, |axis, at| eigen.U()[(at, dim - 1 - axis)]))
-}
-
-fn product(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Mat<f64> {
-    let mut out = Mat::zeros(a.nrows(), b.ncols());
-    matmul(out.as_mut(), Accum::Replace, a, b, 1.0, Par::Seq);
-    out
 }
 
 /// The losses of (2) on some prompts.

@@ -32,6 +32,11 @@ impl Lanes {
         Self { width, table }
     }
 
+    /// How many rows there are.
+    pub(crate) fn n_rows(&self) -> usize {
+        self.table.len().checked_div(self.width).unwrap_or(0)
+    }
+
     /// How many floats [`sum`](Self::sum) writes.
     pub(crate) fn width(&self) -> usize {
         self.width

@@ -8,7 +8,8 @@ use tollgate_core::BoxError;
 
 use super::features::Rows;
 use super::moments::{Moments, Targets};
-use super::spectrum::{Spectrum, product};
+use super::spectrum::Spectrum;
+use crate::axes::product;
 use crate::labels::shrunk;
 
 /// The penalties tried, in mean eigenvalues.

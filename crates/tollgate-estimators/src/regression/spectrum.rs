@@ -7,6 +7,7 @@ use tollgate_core::BoxError;
 
 use super::features::Features;
 use super::moments::Moments;
+use crate::axes::product;
 use crate::vector::dot_f64;
 
 /// Eigenvalues below this share of the largest are rounding errors of 0.
@@ -173,13 +174,6 @@ impl Gauge {
         }
         leverages
     }
-}
-
-/// `a b`.
-pub(super) fn product(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Mat<f64> {
-    let mut out = Mat::zeros(a.nrows(), b.ncols());
-    matmul(out.as_mut(), Accum::Replace, a, b, 1.0, Par::Seq);
-    out
 }
 
 /// An eigendecomposition that did not converge.

@@ -112,6 +112,7 @@ fn parameters_reach_the_parts() {
     insta::assert_snapshot!(recipe("clusters:clusters=25,labels=100"), @"clusters(clusters=25,labels=100)");
     insta::assert_snapshot!(recipe("learned-map:penalty=0.5"), @"learned-map(penalty=0.5)");
     insta::assert_snapshot!(recipe("factors:factors=4"), @"factors(factors=4)");
+    insta::assert_snapshot!(recipe("random-slopes:landmarks=64"), @"random-slopes(landmarks=64)");
     insta::assert_snapshot!(recipe("ensemble"), @"ensemble");
     assert_eq!(composed("batch-split:batch=17", None, None).policy.batch_size(), 17);
     assert_eq!(composed("batch-paced:batch=17", None, None).policy.batch_size(), 17);
@@ -189,7 +190,7 @@ fn prices_in_configuration_files() {
 #[test]
 fn unknown_names_list_the_known() {
     insta::assert_snapshot!(refused("prot", None, None), @"no policy is called `prot`; there are random, round-robin, balance, shortest-wait, fixed, greedy-perf, greedy-cost, greedy-density, knn-perf, knn-cost, trained-perf, trained-cost, eagle, threshold, exp-threshold, batch-split, batch-paced, port-reference, port, geometric, descent, hybrid, resolve, history, history-resolve, window-resolve, explore, floor, floor-batch, tollgate");
-    insta::assert_snapshot!(refused("port", Some("nearest"), None), @"no estimator is called `nearest`; there are knn, ridge, kernel-ridge, trained, eagle, clusters, learned-map, factors, ensemble, refit, blend, eccos-r, eccos-t, hybrid-predictor, auto");
+    insta::assert_snapshot!(refused("port", Some("nearest"), None), @"no estimator is called `nearest`; there are knn, ridge, kernel-ridge, trained, eagle, clusters, learned-map, factors, random-slopes, ensemble, refit, blend, eccos-r, eccos-t, hybrid-predictor, auto");
     insta::assert_snapshot!(refused("port", None, Some("simplicissimus")), @"no solver is called `simplicissimus`; there are auto, simplex, cutting-plane, subgradient, primal-dual, smoothed-lbfgs, lagrangian, lagrangian-published");
 }
 

@@ -76,3 +76,17 @@ fn the_prior_is_found() {
     // The noise alone has a variance of 0.3^2 / (20 * 0.2^2) = 0.11.
     assert!(with < 0.06 && without > 0.1, "{with} with the prior, {without} without");
 }
+
+/// Features 1 and x, labels of a line: `y = 1 + 2 x` at 0, 1 and 2.
+#[test]
+fn centered_sums_by_hand() {
+    let gram = gram(&[([1.0, 0.0], 1.0), ([1.0, 1.0], 3.0), ([1.0, 2.0], 5.0)]);
+    let got = [
+        gram.centered_product(1, 1),
+        gram.centered_moment(1),
+        gram.level(&[2.0]),
+        gram.level(&[0.0]),
+        Gram::new(2).level(&[1.0]),
+    ];
+    assert_eq!(got.map(f64::to_bits), [2.0_f64, 4.0, 1.0, 3.0, 0.0].map(f64::to_bits));
+}

@@ -1,5 +1,5 @@
 //! The prior of a model's coefficients, learned from other models. Equation numbers are those
-//! of [`super`].
+//! of `factors.rs`.
 
 use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Mat, Par, Side};
@@ -14,8 +14,8 @@ const NOISE_ROUNDS: usize = 3;
 
 /// Sums over the labels of one model, of features `f` and labels `y`.
 #[derive(Clone, Debug)]
-pub(super) struct Gram {
-    pub(super) n: f64,
+pub(crate) struct Gram {
+    pub(crate) n: f64,
     /// `sum f f'`, row-major.
     ff: Vec<f64>,
     /// `sum f y`.
@@ -25,11 +25,11 @@ pub(super) struct Gram {
 }
 
 impl Gram {
-    pub(super) fn new(len: usize) -> Self {
+    pub(crate) fn new(len: usize) -> Self {
         Self { n: 0.0, ff: vec![0.0; len * len], fy: vec![0.0; len], y: [0.0; 2] }
     }
 
-    pub(super) fn add(&mut self, features: &[f64], label: f64) {
+    pub(crate) fn add(&mut self, features: &[f64], label: f64) {
         let len = self.fy.len();
         for (a, row) in self.ff.chunks_exact_mut(len).enumerate() {
             row.iter_mut().zip(features).for_each(|(sum, f)| *sum += features[a] * f);
@@ -41,14 +41,14 @@ impl Gram {
     }
 
     /// Of some labels and their features, row-major with `len` columns.
-    pub(super) fn of(features: &[f64], len: usize, labels: impl Iterator<Item = f64>) -> Self {
+    pub(crate) fn of(features: &[f64], len: usize, labels: impl Iterator<Item = f64>) -> Self {
         let mut gram = Self::new(len);
         features.chunks_exact(len).zip(labels).for_each(|(row, label)| gram.add(row, label));
         gram
     }
 
     /// The same of the first `len` features.
-    pub(super) fn first(&self, len: usize) -> Self {
+    pub(crate) fn first(&self, len: usize) -> Self {
         let rows = self.ff.chunks_exact(self.fy.len()).take(len);
         let ff = rows.flat_map(|row| &row[..len]).copied().collect();
         Self { n: self.n, ff, fy: self.fy[..len].to_vec(), y: self.y }
@@ -61,8 +61,24 @@ impl Gram {
         (self.y[1] - 2.0 * dot(&self.fy, b) + quadratic).max(0.0)
     }
 
+    /// The mean of `y` less what slopes, of all numbers but the first, which is 1, make of the
+    /// mean of the others.
+    pub(crate) fn level(&self, slopes: &[f64]) -> f64 {
+        (self.y[0] - dot(&self.ff[1..self.fy.len()], slopes)) / self.n.max(1.0)
+    }
+
+    /// `sum (f_a - mean) (f_b - mean)`, where the first number is 1.
+    pub(crate) fn centered_product(&self, a: usize, b: usize) -> f64 {
+        self.ff[a * self.fy.len() + b] - self.ff[a] * self.ff[b] / self.n.max(1.0)
+    }
+
+    /// `sum (f_a - mean) (y - mean)`, where the first number is 1.
+    pub(crate) fn centered_moment(&self, a: usize) -> f64 {
+        self.fy[a] - self.ff[a] * self.y[0] / self.n.max(1.0)
+    }
+
     /// `sum (y - mean)^2`.
-    fn spread(&self) -> f64 {
+    pub(crate) fn spread(&self) -> f64 {
         (self.y[1] - self.y[0] * self.y[0] / self.n.max(1.0)).max(0.0)
     }
 }
@@ -73,14 +89,14 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 /// Coefficients, and how surely they are known.
 #[derive(Clone, Debug)]
-pub(super) struct Gaussian {
-    pub(super) mean: Vec<f64>,
-    pub(super) covariance: Mat<f64>,
+pub(crate) struct Gaussian {
+    pub(crate) mean: Vec<f64>,
+    pub(crate) covariance: Mat<f64>,
 }
 
 impl Gaussian {
     /// `f' P f`.
-    pub(super) fn variance(&self, features: &[f64]) -> f64 {
+    pub(crate) fn variance(&self, features: &[f64]) -> f64 {
         let times = |a: usize| -> f64 {
             features.iter().enumerate().map(|(b, f)| self.covariance[(a, b)] * f).sum()
         };
@@ -90,8 +106,8 @@ impl Gaussian {
 
 /// What is thought of the coefficients of any model, (3).
 #[derive(Clone, Debug)]
-pub(super) struct Prior {
-    pub(super) gaussian: Gaussian,
+pub(crate) struct Prior {
+    pub(crate) gaussian: Gaussian,
     /// `S^-1`.
     precision: Mat<f64>,
     /// The variance that is thought possible for a label.
@@ -101,7 +117,7 @@ pub(super) struct Prior {
 impl Prior {
     /// By expectation and maximization over the models that have labels; `label` is the
     /// variance that is thought possible for one.
-    pub(super) fn learn(grams: &[Gram], len: usize, label: f64) -> Self {
+    pub(crate) fn learn(grams: &[Gram], len: usize, label: f64) -> Self {
         let grams: Vec<&Gram> = grams.iter().filter(|gram| gram.n > 0.0).collect();
         let m = grams.len().max(1) as f64;
         // One model more that is as far from the mean as is thought possible.
@@ -135,14 +151,14 @@ impl Prior {
     }
 
     /// The mean of the coefficients of models whose first one is known.
-    pub(super) fn mean_where(&self, first: f64) -> Vec<f64> {
+    pub(crate) fn mean_where(&self, first: f64) -> Vec<f64> {
         let Gaussian { mean, covariance } = &self.gaussian;
         let off = (first - mean[0]) / covariance[(0, 0)];
         mean.iter().enumerate().map(|(at, mean)| mean + covariance[(at, 0)] * off).collect()
     }
 
     /// The mean noise of the labels of models that have any.
-    pub(super) fn noise(&self, grams: &[Gram]) -> f64 {
+    pub(crate) fn noise(&self, grams: &[Gram]) -> f64 {
         let known = || grams.iter().filter(|gram| gram.n > 0.0);
         let noise = |gram: &Gram| {
             let own = self.posterior(gram, &self.gaussian.mean);
@@ -152,13 +168,14 @@ impl Prior {
         if n > 0 { known().map(noise).sum::<f64>() / n as f64 } else { self.label }
     }
 
-    fn new(mean: Vec<f64>, covariance: Mat<f64>, label: f64) -> Self {
+    /// `label` is the variance that is thought possible for a label.
+    pub(crate) fn new(mean: Vec<f64>, covariance: Mat<f64>, label: f64) -> Self {
         let precision = inverse(&covariance);
         Self { gaussian: Gaussian { mean, covariance }, precision, label }
     }
 
     /// (4): a model of these labels, around a mean of its own.
-    pub(super) fn posterior(&self, gram: &Gram, mean: &[f64]) -> Gaussian {
+    pub(crate) fn posterior(&self, gram: &Gram, mean: &[f64]) -> Gaussian {
         if gram.n == 0.0 {
             let covariance = self.gaussian.covariance.clone();
             return Gaussian { mean: mean.to_vec(), covariance };
