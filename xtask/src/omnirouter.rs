@@ -45,6 +45,8 @@ const JUDGED: [&str; 3] = ["routerbench", "zeroeval", "routellm"];
 const ENOUGH: u64 = 200;
 /// Windows of `--quick`, and its floors: those that no luck decides.
 const QUICK: (u64, [f64; 3]) = (24, [0.2, 0.4, 0.6]);
+/// Its methods: the one that is judged, beside the published one.
+const QUICK_METHODS: [Method; 2] = [Method::Steered(1.0), Method::PublishedLoop];
 /// Windows on the embedded stream.
 const EMBEDDED: u64 = 10;
 
@@ -61,13 +63,14 @@ pub(crate) fn run(
     }
     std::fs::create_dir_all(out).with_context(|| format!("can't make {}", out.display()))?;
     let prices = prices.map(read_price_list).transpose()?;
+    let methods = if common.quick { &QUICK_METHODS[..] } else { &Method::ALL[..] };
     let (mut found, mut checks) = (Vec::new(), Vec::new());
     for (name, table_of) in streams(common, data)? {
         for protocol in options.protocols(common, data.is_some())? {
             let protocol = Protocol { prices: prices.clone(), ..protocol };
             let start = Instant::now();
             let steps = Steps::default();
-            let comparison = compare(name.clone(), &table_of, &protocol, &Method::ALL, &steps)?;
+            let comparison = compare(name.clone(), &table_of, &protocol, methods, &steps)?;
             println!("{}\n\n{}", headline(&comparison), table(&comparison));
             if !comparison.versus.is_empty() {
                 println!("{}", rivals(&comparison));
