@@ -7,9 +7,13 @@ use tollgate_core::{EstimatesMut, Prior, Scratch};
 use super::gaussian::{Gaussian, Gram};
 use super::table::{End, LineTable, Tables};
 use super::target::Target;
+use crate::exp::exp_each;
 use crate::labels::shrunk;
 use crate::log_costs::LOG_PRIOR;
 use crate::pool::Answers;
+
+/// A log cost that is as good as infinite, and has an exponential.
+const MOST_LOG: f64 = 700.0;
 
 /// What was learned of prompts, of scores and of log costs.
 #[derive(Debug)]
@@ -133,14 +137,15 @@ impl Linear {
         }
         let of_costs = &numbers[..cost.len()];
         tables.cost.estimate(&self.cost, of_costs, scratch.child(0), |model, log, se| {
-            (out.cost[model], out.cost_se[model]) = match tables.ends[model] {
-                End::Log(smear) => {
-                    let cost = smear * log.exp();
-                    (cost, cost * se)
-                }
+            (out.cost[model], out.cost_se[model]) = (log.min(MOST_LOG), se);
+        });
+        exp_each(out.cost);
+        for ((cost, cost_se), end) in out.cost.iter_mut().zip(&mut *out.cost_se).zip(&tables.ends) {
+            (*cost, *cost_se) = match *end {
+                End::Log(smear) => (smear * *cost, smear * *cost * *cost_se),
                 End::Mean(mean, se) => (mean, se),
             };
-        });
+        }
         scratch.floats = floats;
     }
 }

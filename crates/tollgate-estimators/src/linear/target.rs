@@ -142,8 +142,8 @@ pub(crate) enum Covariances {
 impl Covariances {
     /// Pairs of `len` numbers, the first not after the second.
     pub(super) fn pairs(self, len: usize) -> impl Iterator<Item = (usize, usize)> {
-        let last = move |first| if self == Self::All { len - 1 } else { first };
-        (0..len).flat_map(move |a| (a..=last(a)).map(move |b| (a, b)))
+        let end = move |first| if self == Self::All { len } else { first + 1 };
+        (0..len).flat_map(move |a| (a..end(a)).map(move |b| (a, b)))
     }
 }
 
