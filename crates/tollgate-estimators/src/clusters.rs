@@ -196,22 +196,7 @@ impl Fit for Clusters {
         }
     }
 
-    fn fit(&self, history: &History, seed: Seed) -> Result<Box<dyn Estimator>, FitError> {
-        Ok(Box::new(self.pool(history, seed)?.0))
-    }
-
-    fn held_out(&self, history: &History, seed: Seed) -> Result<EstimateTable, FitError> {
-        Ok(self.pool(history, seed)?.1)
-    }
-
-    fn fit_and_hold_out(
-        &self,
-        history: &History,
-        seed: Seed,
-    ) -> Result<(Box<dyn Estimator>, EstimateTable), FitError> {
-        let (estimator, held_out) = self.pool(history, seed)?;
-        Ok((Box::new(estimator), held_out))
-    }
+    crate::fitting::fit_through!(pool);
 }
 
 #[cfg(test)]

@@ -206,22 +206,7 @@ impl Fit for Eagle {
         }
     }
 
-    fn fit(&self, history: &History, seed: Seed) -> Result<Box<dyn Estimator>, FitError> {
-        Ok(Box::new(self.both(history, seed)?.0))
-    }
-
-    fn held_out(&self, history: &History, seed: Seed) -> Result<EstimateTable, FitError> {
-        Ok(self.both(history, seed)?.1)
-    }
-
-    fn fit_and_hold_out(
-        &self,
-        history: &History,
-        seed: Seed,
-    ) -> Result<(Box<dyn Estimator>, EstimateTable), FitError> {
-        let (estimator, held_out) = self.both(history, seed)?;
-        Ok((Box::new(estimator), held_out))
-    }
+    crate::fitting::fit_through!(both);
 }
 
 /// Global ratings, and what it takes for local ones.

@@ -3,7 +3,7 @@
 //! # Problem
 //!
 //! [`Factors`] know how the models of a history go together, and what a new one shares with none
-//! of them they never learn; [`RandomSlopes`] take a model by its own labels, and are slow. Which
+//! of them they never learn; [`RandomSlopes`] take a model by its own labels, and need more. Which
 //! of the two is nearer on a table nobody knows beforehand, and few labels of a new model cannot
 //! tell.
 //!
@@ -76,22 +76,7 @@ impl Fit for Ensemble {
         format!("ensemble({},{})", factors.name(), slopes.name())
     }
 
-    fn fit(&self, history: &History, seed: Seed) -> Result<Box<dyn Estimator>, FitError> {
-        Ok(Box::new(self.pool(history, seed)?.0))
-    }
-
-    fn held_out(&self, history: &History, seed: Seed) -> Result<EstimateTable, FitError> {
-        Ok(self.pool(history, seed)?.1)
-    }
-
-    fn fit_and_hold_out(
-        &self,
-        history: &History,
-        seed: Seed,
-    ) -> Result<(Box<dyn Estimator>, EstimateTable), FitError> {
-        let (estimator, held_out) = self.pool(history, seed)?;
-        Ok((Box::new(estimator), held_out))
-    }
+    crate::fitting::fit_through!(pool);
 }
 
 /// What both have learned of prompts.

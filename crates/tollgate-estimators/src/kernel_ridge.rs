@@ -153,22 +153,7 @@ impl Fit for KernelRidge {
         }
     }
 
-    fn fit(&self, history: &History, seed: Seed) -> Result<Box<dyn Estimator>, FitError> {
-        Ok(Box::new(self.fit_kernels(history, seed)?.0))
-    }
-
-    fn held_out(&self, history: &History, seed: Seed) -> Result<EstimateTable, FitError> {
-        Ok(self.fit_kernels(history, seed)?.1)
-    }
-
-    fn fit_and_hold_out(
-        &self,
-        history: &History,
-        seed: Seed,
-    ) -> Result<(Box<dyn Estimator>, EstimateTable), FitError> {
-        let (estimator, held_out) = self.fit_kernels(history, seed)?;
-        Ok((Box::new(estimator), held_out))
-    }
+    crate::fitting::fit_through!(fit_kernels);
 }
 
 #[cfg(test)]

@@ -69,6 +69,7 @@ mod eagle;
 mod ensemble;
 mod exp;
 mod factors;
+mod fitting;
 mod hybrid;
 mod index;
 mod kernel_ridge;

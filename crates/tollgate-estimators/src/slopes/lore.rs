@@ -60,23 +60,25 @@ impl SlopeLore {
         let n_models = history.models().len();
         let scores = Labelled { n_models, labels: history.quality(), possible: QUALITY_PRIOR };
         let costs = Labelled { n_models, labels: &logs, possible: LOG_PRIOR };
+        let grams = [scores, costs].map(|labelled| labelled.grams(&basis));
         let Recipe { penalty, labels, .. } = recipe;
-        let penalties = known.unwrap_or_else(|| {
-            [scores, costs].map(|all| Penalties::choose(all, &basis, penalty, labels, seed))
-        });
+        let choose = |labelled: Labelled<'_>, grams: &[Gram]| {
+            Penalties::choose(labelled, &basis, grams, (penalty, labels), seed)
+        };
+        let penalties =
+            known.unwrap_or_else(|| [choose(scores, &grams[0]), choose(costs, &grams[1])]);
         let choice = (known.is_none() && penalty.is_none()).then(|| {
             let [of_scores, of_costs] = penalties.map(|penalties| penalties.own);
             let why = format!("slopes with penalties of {of_scores} for scores and {of_costs}");
             format!("{why} for costs, for the squared errors of models left out")
         });
-        let target = |labelled: Labelled<'_>, penalties: Penalties| {
-            let grams = labelled.grams(&basis);
-            let grams: Vec<&Gram> = grams.iter().collect();
-            let prior = penalties.prior(&grams, basis.len(), labelled.possible);
+        let target = |at: usize, possible: f64| {
+            let grams: Vec<&Gram> = grams[at].iter().collect();
+            let prior = penalties[at].prior(&grams, basis.len(), possible);
             let covariances = Covariances::Diagonal;
             Target { basis: Arc::clone(&basis), prior, unexplained: 0.0, covariances }
         };
-        let (quality, cost) = (target(scores, penalties[0]), target(costs, penalties[1]));
+        let (quality, cost) = (target(0, QUALITY_PRIOR), target(1, LOG_PRIOR));
         let order = labelling::by_likeness(&points(&basis, scores), basis.len(), seed);
         let linear = Linear::new(quality, cost, &logs, n_models);
         Ok(Self { penalties, linear, order, recipe, seed, choice })

@@ -75,16 +75,15 @@ impl Penalties {
     /// Those with the least squared errors of models left out that are known from half of their
     /// labels, of `labels` at most: the common one for models that have no slopes of their own,
     /// and `own`, where it is not given, on top of it. A history of one model has nobody to
-    /// leave out, and takes those in the middle.
+    /// leave out, and takes those in the middle. `grams` are those of all labels.
     pub(super) fn choose(
         labelled: Labelled<'_>,
         basis: &Basis,
-        own: Option<f64>,
-        labels: usize,
+        grams: &[Gram],
+        (own, labels): (Option<f64>, usize),
         seed: Seed,
     ) -> Self {
-        let grams = labelled.grams(basis);
-        let parts = parts(labelled, basis, &grams, labels, seed);
+        let parts = parts(labelled, basis, grams, labels, seed);
         let len = basis.len();
         let common = least(|penalty| {
             let loss = |part: &Part<'_>| {
