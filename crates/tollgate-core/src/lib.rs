@@ -75,8 +75,8 @@ pub use ledger::{AccountState, Amounts, Ledger, Reservation, Settlement};
 pub use model::{ModelId, Models};
 pub use money::PicoUsd;
 pub use policy::{
-    Arrival, Feedback, Policy, PriceUpdate, Pricer, Progress, Ranked, Ranking, RunSetup, SoFar,
-    SolveRequest,
+    Arrival, Feedback, Policy, PriceUpdate, Pricer, Progress, Ranked, Ranking, RunSetup,
+    ScoreAccount, SoFar, SolveRequest,
 };
 pub use pool::{
     Label, ModelPool, PoolError, Prior, Prompt, check_known, check_labels, check_new_model,

@@ -220,6 +220,27 @@ pub struct SoFar<'a> {
     /// The prices in force, one a row, which stay until a price source has others; empty
     /// where there are none.
     pub prices: &'a [f64],
+    /// What the price source before has heard of scores; `None` where it keeps no account.
+    pub scores: Option<ScoreAccount>,
+}
+
+/// What is known of the scores of a run, for a mean over all of them that is to be kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ScoreAccount {
+    /// The arrival that it begins with.
+    pub since: u64,
+    /// Answers since then whose score was told, and the sum of the scores.
+    pub told: f64,
+    /// See [`told`](Self::told).
+    pub achieved: f64,
+    /// Answers since then whose score was not told, and the sum of what was expected of them.
+    pub untold: f64,
+    /// See [`untold`](Self::untold).
+    pub expected: f64,
+    /// Answers whose score was told, since whenever, and the sum of scores less expectations.
+    pub compared: f64,
+    /// See [`compared`](Self::compared).
+    pub errors: f64,
 }
 
 /// Where a dual-price policy's prices come from: sees every arrival's estimates and
@@ -241,6 +262,12 @@ pub trait Pricer: fmt::Debug + Send {
     /// Learns what a decision came to. May come late, out of order, or never.
     fn observe(&mut self, feedback: &Feedback) {
         let _ = feedback;
+    }
+
+    /// What it has heard of scores, for the price source that goes on where the pool of models
+    /// changes: [`SoFar::scores`]. `None`, the default, where it keeps no account of them.
+    fn scores(&self) -> Option<ScoreAccount> {
+        None
     }
 }
 

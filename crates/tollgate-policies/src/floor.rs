@@ -198,6 +198,11 @@ impl Floor {
         })
     }
 
+    /// The ordinal of the window that an arrival is in.
+    pub(crate) fn window_of(&self, arrival: u64) -> u64 {
+        arrival.checked_div(self.config.window).unwrap_or(0)
+    }
+
     /// The highest floor that can be promised for `queries` more with this confidence, where
     /// nobody is short of capacity: what the options of highest expectation really score on the
     /// history, less the margin. A floor above it is a matter of luck, whoever routes by these

@@ -27,6 +27,10 @@
 //! is out of reach, the best that can be had is what the prices lead to, and where budgets are
 //! short the guard keeps them.
 //!
+//! Where the pool of models changes, the price source that goes on takes the account over, and
+//! learns a course of its own; answers under way then are taken to score the floor. A floor that
+//! is given as a share of the way is looked up again, on the new pool's history.
+//!
 //! *Time.* A second of expected latency may have a price in USD. It is one more meter in the
 //! scores of an arrival, beside what quality is worth and what the answer costs, and where it
 //! sends queries to other models the account of the window takes note.
@@ -44,7 +48,8 @@ use std::sync::Arc;
 
 use tollgate_core::{
     Budgets, Choice, Feedback, Horizon, Meter, PolicyError, PriceUpdate, Pricer, Prices, Problem,
-    Progress, Row, RunSetup, Scope, Solution, SolveOptions, SolveRequest, Solver, WarmState,
+    Progress, Row, RunSetup, Scope, ScoreAccount, Solution, SolveOptions, SolveRequest, Solver,
+    WarmState,
 };
 
 use super::outlook::{Ahead, Outlook};
@@ -91,6 +96,7 @@ impl PriceSource for FloorPrices {
             (0, _) => history.n_queries() as u64,
             (window, _) => window,
         };
+        let scores = setup.so_far.as_ref().and_then(|so_far| so_far.scores.as_ref());
         let queries = usize::try_from(queries).unwrap_or(usize::MAX);
         Ok(Box::new(Steering {
             alpha: self.floor.alpha(&rehearsal),
@@ -108,8 +114,8 @@ impl PriceSource for FloorPrices {
             horizon: setup.horizon,
             first: setup.arrivals(),
             next: 0,
-            window: None,
-            account: Account::default(),
+            window: scores.map(|scores| self.floor.window_of(scores.since)),
+            account: scores.map(Account::resume).unwrap_or_default(),
             target: 0.0,
             problem: None,
             warm: None,
@@ -169,8 +175,7 @@ struct Steering {
 impl Steering {
     /// Begins another account where a window begins.
     fn turn_page(&mut self, arrival: u64) {
-        let length = self.floor.config().window;
-        let window = arrival.checked_div(length).unwrap_or(0);
+        let window = self.floor.window_of(arrival);
         if self.window != Some(window) {
             self.window = Some(window);
             self.account.begin(arrival);
@@ -286,6 +291,10 @@ impl Pricer for Steering {
 
     fn observe(&mut self, feedback: &Feedback) {
         self.account.answer(feedback.arrival, feedback.model, feedback.quality);
+    }
+
+    fn scores(&self) -> Option<ScoreAccount> {
+        Some(self.account.scores())
     }
 }
 

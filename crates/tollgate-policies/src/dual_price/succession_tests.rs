@@ -20,7 +20,7 @@ fn solves(source: &dyn PriceSource, until: u64) -> Vec<u64> {
         out.cost.fill(1.0);
     });
     let prices = [PRICE];
-    let so_far = Some(SoFar { arrivals: CAME, time: 0.0, prices: &prices });
+    let so_far = Some(SoFar { arrivals: CAME, time: 0.0, prices: &prices, scores: None });
     let history = source.needs_history().then_some(&history);
     let setup = RunSetup { history, so_far, ..left.setup(&models, Horizon::Arrivals(100)) };
     let mut pricer = source.start(&setup).unwrap();

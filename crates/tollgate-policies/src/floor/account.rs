@@ -31,6 +31,8 @@
 
 use std::collections::VecDeque;
 
+use tollgate_core::ScoreAccount;
+
 use super::course::Course;
 use super::margin::Errors;
 
@@ -95,6 +97,18 @@ impl Account {
             pending: std::mem::take(&mut self.pending),
             ..Self::default()
         };
+    }
+
+    /// Where another pool of models goes on. Answers under way are taken to score the floor.
+    pub(crate) fn resume(scores: &ScoreAccount) -> Self {
+        let &ScoreAccount { since, told, achieved, untold, expected, compared, errors } = scores;
+        Self { first: since, told, achieved, untold, expected, compared, errors, ..Self::default() }
+    }
+
+    /// For whoever goes on from here.
+    pub(crate) fn scores(&self) -> ScoreAccount {
+        let &Self { first, told, achieved, untold, expected, compared, errors, .. } = self;
+        ScoreAccount { since: first, told, achieved, untold, expected, compared, errors }
     }
 
     /// An arrival is about to be ranked, with these expected scores, at the prices of a plan.

@@ -13,7 +13,8 @@ use thiserror::Error;
 use tollgate_core::{
     Budgets, CostRatios, EstimateError, EstimateTable, Estimator, FitError, History, Horizon,
     Label, Ledger, LedgerError, Meter, ModelId, ModelPool, Models, Policy, PolicyError, PoolError,
-    Pricer, Prices, Prior, ProblemError, Queries, Row, RunSetup, Scope, Scratch, SoFar, Turnover,
+    Pricer, Prices, Prior, ProblemError, Queries, Row, RunSetup, Scope, ScoreAccount, Scratch,
+    SoFar, Turnover,
 };
 
 use super::sync::Arc;
@@ -249,6 +250,7 @@ impl Router {
             time: run.time,
             horizon: run.horizon,
             prices: Arc::clone(&run.prices),
+            scores: run.pricer.as_ref().and_then(|pricer| pricer.scores()),
         })
     }
 
@@ -267,7 +269,12 @@ impl Router {
             budgets: &budgets,
             horizon: stand.horizon,
             history: history.map(|history| &history.estimates),
-            so_far: Some(SoFar { arrivals: stand.arrivals, time: stand.time, prices }),
+            so_far: Some(SoFar {
+                arrivals: stand.arrivals,
+                time: stand.time,
+                prices,
+                scores: stand.scores,
+            }),
             seed: self.seed,
         };
         let policy = policy.adapt(&setup)?.unwrap_or_else(|| Arc::clone(policy));
@@ -285,6 +292,7 @@ struct Stand {
     time: f64,
     horizon: Horizon,
     prices: Arc<Prices>,
+    scores: Option<ScoreAccount>,
 }
 
 impl Past {

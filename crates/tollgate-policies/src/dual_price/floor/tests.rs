@@ -1,4 +1,4 @@
-use tollgate_core::{EstimateTable, Models};
+use tollgate_core::{EstimateTable, Models, SoFar};
 
 use super::*;
 use crate::floor::FloorConfig;
@@ -102,6 +102,37 @@ fn good_luck_lowers_the_target_and_bad_luck_raises_it() {
     };
     let (lucky, unlucky) = (at_eight(1.0), at_eight(0.0));
     assert!(lucky < 0.7 && unlucky > 0.7, "{lucky} and {unlucky}");
+}
+
+/// Another pool goes on at arrival 50 of 100: 50 answers have scored 40, so that 30 of the 70 are
+/// left for 50; by the window, 10 have scored 9 of the 28 that 40 are to, which leaves 19 for 30.
+/// An account of the window before is none of this one.
+#[test]
+fn another_pool_goes_on_with_the_account() {
+    let scores = |since, told, achieved| {
+        let account = ScoreAccount { since, told, achieved, ..ScoreAccount::default() };
+        SoFar { arrivals: 50, time: 0.0, prices: &[], scores: Some(account) }
+    };
+    let target = |window: u64, so_far: SoFar<'_>| {
+        let config = FloorConfig { window, ..without_margin(0.7) };
+        let source = config.build_prices(Oracle::priced(&[4.0])).unwrap();
+        let (left, models, past) = (unlimited(), models(2), past());
+        let setup = left.setup(&models, Some(100));
+        let setup = RunSetup { history: Some(&past), so_far: Some(so_far), ..setup };
+        let mut pricer = source.start(&setup).unwrap();
+        let handed_on = pricer.scores();
+        assert_eq!(handed_on, so_far.scores, "as it came");
+        let (arrival, view) = (arrival(50, &[0.5, 1.0], &[1.0, 3.0]), left.view());
+        let progress = Progress { arrival: &arrival, budgets: &view, cost_ratios: &[1.0; 2] };
+        let PriceUpdate::Solve(request) = pricer.before(&progress).unwrap() else {
+            panic!("another pool needs other prices")
+        };
+        request.problem.rows()[0].capacity / request.problem.total_weight()
+    };
+    let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} and {b}");
+    close(target(0, scores(0, 50.0, 40.0)), 30.0 / 50.0);
+    close(target(40, scores(40, 10.0, 9.0)), 19.0 / 30.0);
+    close(target(50, scores(0, 50.0, 40.0)), 0.7);
 }
 
 /// A margin is asked for at first, and more of it while no score is told than the quantile of

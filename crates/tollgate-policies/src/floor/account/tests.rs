@@ -38,6 +38,23 @@ fn what_was_achieved_counts() {
     close(account.target(0.5, 0.0, &errors(0.3, ENDLESS), 8.0), 0.5 + 0.6 / 8.0);
 }
 
+/// Whoever resumes an account goes on as if nothing had happened, but for answers under way and
+/// for what prices had to spare, which were other ones.
+#[test]
+fn an_account_is_handed_on() {
+    let mut account = Account::default();
+    account.begin(3);
+    for (arrival, score) in [(3, Some(0.9)), (4, None), (5, Some(0.2))] {
+        account.arrive(arrival, &[0.5, 0.5], PLAN);
+        account.answer(arrival, 1, score);
+    }
+    let resumed = Account::resume(&account.scores());
+    assert_eq!(resumed.scores(), account.scores());
+    assert!(resumed.is_steered());
+    let target = |account: &Account| account.target(0.6, 1.0, &errors(0.3, 50.0), 8.0);
+    close(target(&resumed), target(&account));
+}
+
 /// Untold answers count as expected, with the bias of the prices that chose them; their part of
 /// the window stays open, and closes when the score comes after all.
 #[test]

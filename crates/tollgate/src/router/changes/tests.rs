@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use tollgate_core::{
-    Budgets, EstimatesMut, Fit, Outcome, Prompt, Query, Seed, check_known, check_labels,
+    Budgets, EstimatesMut, Feedback, Fit, Outcome, Prompt, Query, Seed, check_known, check_labels,
     check_new_model, check_removal,
 };
-use tollgate_policies::{Exploring, ExploringConfig, Greedy, GreedyBy};
+use tollgate_policies::{Exploring, ExploringConfig, FloorConfig, Greedy, GreedyBy, Margin};
 
 use super::*;
 use crate::{Budget, Request, Routed, presets};
@@ -203,6 +203,28 @@ fn a_model_comes_and_goes() {
     }
     let account = router.ledger().accounts()[0];
     assert_eq!((account.spent, account.reserved), (40_000_000_000, 0));
+}
+
+/// Half of a window has scored all that was asked of the whole: whatever comes then is answered
+/// at the least cost, and a change of the pool makes nobody forget it.
+#[test]
+fn a_floor_remembers_what_was_achieved() {
+    let (floor, margin) = (Some(0.5), Margin::None);
+    let config = FloorConfig { floor, margin, ..FloorConfig::default() };
+    let policy = presets::floor(config, presets::default_solver()).unwrap();
+    let router = build(policy, Budget::pooled(100.0).horizon(60));
+    let answer = |score: f64| {
+        let routed = route(&router);
+        let Outcome::Served(model) = routed.decision.outcome else { panic!("not served") };
+        let (arrival, cost) = (routed.decision.arrival, 0.01);
+        router.observe(&Feedback { arrival, model, cost, quality: Some(score) });
+        name(&routed).to_owned()
+    };
+    let first: Vec<String> = (0..30).map(|_| answer(1.0)).collect();
+    assert!(first.iter().any(|model| model == "good"), "there was something to achieve");
+    router.add_model(&NewModel::new("dear").labels(&[label(0.9, 0.5)])).unwrap();
+    let rest: Vec<String> = (0..30).map(|_| answer(0.0)).collect();
+    assert!(rest.iter().all(|model| model == "poor"), "{rest:?}");
 }
 
 /// A prior, then labels that contradict it.
