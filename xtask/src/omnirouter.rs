@@ -101,7 +101,7 @@ pub(crate) fn run(
         let name = if options.promised { "checks-promised" } else { "checks" };
         write_page(name, &checked(&checks))?;
     }
-    if common.quick {
+    if common.quick && !checks.is_empty() {
         return verdict(&checks);
     }
     if checks.is_empty() || common.trials.is_some_and(|trials| trials < ENOUGH) {
