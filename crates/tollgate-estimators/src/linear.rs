@@ -7,10 +7,13 @@
 
 mod gaussian;
 mod known;
+pub(crate) mod left_out;
+mod lore;
 mod table;
 mod target;
 
 pub(crate) use self::gaussian::{Gaussian, Gram, Prior};
 pub(crate) use self::known::{Coefficients, Linear};
+pub(crate) use self::lore::LinearLore;
 pub(crate) use self::table::Tables;
 pub(crate) use self::target::{Basis, Covariances, Raw, Target};

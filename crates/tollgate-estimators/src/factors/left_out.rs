@@ -1,17 +1,14 @@
 //! Models that are left out of factors and prior: how many factors serve them, and what is
 //! left. Equation numbers are those of [`super`].
 
-use tollgate_core::{BoxError, Purpose, Seed};
+use tollgate_core::{BoxError, Seed};
 
 use super::target::{Factors, MOST, Surfaces};
-use crate::linear::{Gaussian, Gram, Prior};
+use crate::linear::{Gaussian, Gram, Prior, left_out};
 use crate::vector::dot_f64;
 
 /// The numbers of factors that are tried, ascending.
 const RANKS: [usize; 10] = [0, 1, 2, 3, 4, 6, 8, 10, 12, MOST];
-
-/// Parts of the models, each left out once.
-const PARTS: usize = 6;
 
 /// Every model once as a new one.
 #[derive(Debug)]
@@ -46,15 +43,14 @@ impl New {
         order: &[usize],
         labels: usize,
     ) -> Self {
-        let label = |row: &usize| !surfaces.label(*row, model).is_nan();
-        let own: Vec<usize> = order.iter().copied().filter(label).collect();
-        let (known, rest) = own.split_at(labels.min(own.len() / 2));
+        let has_label = |row| !surfaces.label(row, model).is_nan();
+        let [known, rest] = left_out::known_and_rest(order, has_label, labels);
         let mut wanted = vec![false; order.len()];
-        for &row in known {
+        for row in known {
             wanted[row] = true;
         }
         let gram = factors.gram(surfaces, model, |row| wanted[row]);
-        Self { model, gram, rest: rest.to_vec() }
+        Self { model, gram, rest }
     }
 }
 
@@ -62,15 +58,11 @@ impl<'a> LeftOut<'a> {
     /// Models are known from half of their labels, of `labels` prompts at most.
     pub(super) fn new(surfaces: Surfaces<'a>, labels: usize, seed: Seed) -> Result<Self, BoxError> {
         let m = surfaces.n_models;
-        let mut order: Vec<usize> = (0..surfaces.labels.len() / m).collect();
-        seed.stream(Purpose::Fit, 4).shuffle(&mut order);
-        let n_parts = if m > 1 { PARTS.min(m) } else { 0 };
+        let order = left_out::any_order(surfaces.labels.len() / m, seed, 4);
         let mut parts = Vec::new();
-        for part in 0..n_parts {
-            let (left_out, old): (Vec<usize>, Vec<usize>) =
-                (0..m).partition(|model| model % n_parts == part);
-            let factors = Factors::of(surfaces, &old)?;
-            let old = old.iter().map(|&model| factors.gram(surfaces, model, |_| true)).collect();
+        for left_out::Part { left_out, others } in left_out::parts(m) {
+            let factors = Factors::of(surfaces, &others)?;
+            let old = others.iter().map(|&model| factors.gram(surfaces, model, |_| true)).collect();
             let new = |&model: &usize| New::of(surfaces, &factors, model, &order, labels);
             let new = left_out.iter().map(new).collect();
             parts.push(Part { factors, old, new });

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use tollgate_core::{EstimatesMut, FitError, History, Prior, Scratch, Seed};
+use tollgate_core::{FitError, History, Seed};
 
 use super::left_out::LeftOut;
 use super::target::{self, Surfaces};
 use crate::labelling;
 use crate::labels::{Labels, QUALITY_PRIOR};
-use crate::linear::{Coefficients, Linear, Tables, Target};
+use crate::linear::{Linear, LinearLore, Target};
 use crate::log_costs::{LOG_PRIOR, LogCosts};
-use crate::pool::{Answers, Lore, anonymous};
+use crate::pool::anonymous;
 use crate::regression::{Directions, Features, Lines, RegressionEstimator};
 
 /// What was learned of prompts.
@@ -95,38 +95,21 @@ fn both_lines(history: &History, logs: &[f64]) -> Result<[Lines; 2], FitError> {
     Ok(lines)
 }
 
-impl Lore for FactorLore {
-    type Known = Coefficients;
-    type Tables = Tables;
-
-    fn know(&self, answers: &Answers, prior: Prior) -> Coefficients {
-        self.linear.know(answers, prior)
+impl LinearLore for FactorLore {
+    fn linear(&self) -> &Linear {
+        &self.linear
     }
 
-    fn tabulate(&self, known: &[&Coefficients]) -> Tables {
-        self.linear.tabulate(known)
-    }
-
-    fn estimate(
-        &self,
-        tables: &Tables,
-        direction: &[f32],
-        scratch: &mut Scratch,
-        out: &mut EstimatesMut<'_>,
-    ) {
-        self.linear.estimate(tables, direction, scratch, out);
-    }
-
-    fn grow(&self, history: &History) -> Result<Self, FitError> {
+    fn longer(&self, history: &History) -> Result<Self, FitError> {
         let grown = Self::learn(history, Some(self.ranks), self.labels, self.seed)?;
         Ok(Self { choice: self.choice.clone(), ..grown })
     }
 
-    fn worth_labelling(&self) -> &[usize] {
+    fn order(&self) -> &[usize] {
         &self.order
     }
 
-    fn choice(&self) -> Option<&str> {
+    fn chosen(&self) -> Option<&str> {
         self.choice.as_deref()
     }
 }

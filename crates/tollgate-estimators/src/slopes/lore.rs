@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use faer::MatRef;
-use tollgate_core::{EstimatesMut, FitError, History, Prior, Scratch, Seed};
+use tollgate_core::{FitError, History, Seed};
 
 use super::prior::{Labelled, Penalties};
 use crate::axes::{principal, product};
 use crate::kernels::Kernels;
 use crate::labelling;
 use crate::labels::{Labels, QUALITY_PRIOR};
-use crate::linear::{Basis, Coefficients, Covariances, Gram, Linear, Raw, Tables, Target};
+use crate::linear::{Basis, Covariances, Gram, Linear, LinearLore, Raw, Target};
 use crate::log_costs::{LOG_PRIOR, LogCosts};
-use crate::pool::{Answers, Lore, anonymous};
+use crate::pool::anonymous;
 use crate::regression::Features;
 use crate::vector::inverse_norms;
 
@@ -132,38 +132,21 @@ fn points(basis: &Basis, scores: Labelled<'_>) -> Vec<f64> {
     basis.rows.chunks_exact(len).zip(hard).flat_map(point).collect()
 }
 
-impl Lore for SlopeLore {
-    type Known = Coefficients;
-    type Tables = Tables;
-
-    fn know(&self, answers: &Answers, prior: Prior) -> Coefficients {
-        self.linear.know(answers, prior)
+impl LinearLore for SlopeLore {
+    fn linear(&self) -> &Linear {
+        &self.linear
     }
 
-    fn tabulate(&self, known: &[&Coefficients]) -> Tables {
-        self.linear.tabulate(known)
-    }
-
-    fn estimate(
-        &self,
-        tables: &Tables,
-        direction: &[f32],
-        scratch: &mut Scratch,
-        out: &mut EstimatesMut<'_>,
-    ) {
-        self.linear.estimate(tables, direction, scratch, out);
-    }
-
-    fn grow(&self, history: &History) -> Result<Self, FitError> {
+    fn longer(&self, history: &History) -> Result<Self, FitError> {
         let grown = Self::learn(history, self.recipe, Some(self.penalties), self.seed)?;
         Ok(Self { choice: self.choice.clone(), ..grown })
     }
 
-    fn worth_labelling(&self) -> &[usize] {
+    fn order(&self) -> &[usize] {
         &self.order
     }
 
-    fn choice(&self) -> Option<&str> {
+    fn chosen(&self) -> Option<&str> {
         self.choice.as_deref()
     }
 }

@@ -3,17 +3,14 @@
 
 use faer::linalg::solvers::Solve;
 use faer::{Mat, Side};
-use tollgate_core::{Purpose, Seed};
+use tollgate_core::Seed;
 
 use crate::labels::shrunk;
-use crate::linear::{Basis, Gram, Prior};
+use crate::linear::{Basis, Gram, Prior, left_out};
 use crate::vector::dot_f64;
 
 /// Penalties that are tried, ascending: powers of the root of ten.
 const PENALTIES: [f64; 9] = [0.1, 0.316, 1.0, 3.16, 10.0, 31.6, 100.0, 316.0, 1000.0];
-
-/// Parts of the models, each left out once.
-const PARTS: usize = 6;
 
 /// Labels of the models of a history.
 #[derive(Clone, Copy, Debug)]
@@ -40,15 +37,14 @@ impl Labelled<'_> {
         self.labels.chunks_exact(self.n_models).map(mean).collect()
     }
 
-    /// The rows of a model's labels, in an order.
-    fn rows(&self, order: impl Iterator<Item = usize>, model: usize) -> Vec<usize> {
-        order.filter(|&row| !self.label(row, model).is_nan()).collect()
+    fn has_label(&self, row: usize, model: usize) -> bool {
+        !self.label(row, model).is_nan()
     }
 
     /// The sums over a model's labels on some rows.
-    fn gram(&self, basis: &Basis, model: usize, rows: &[usize]) -> Gram {
+    fn gram(&self, basis: &Basis, model: usize, rows: impl Iterator<Item = usize>) -> Gram {
         let mut gram = Gram::new(basis.len());
-        for &row in rows {
+        for row in rows {
             gram.add(basis.row(row), self.label(row, model));
         }
         gram
@@ -57,8 +53,8 @@ impl Labelled<'_> {
     /// Of all labels of each model.
     pub(super) fn grams(&self, basis: &Basis) -> Vec<Gram> {
         let n_rows = self.labels.len() / self.n_models;
-        let gram = |model| self.gram(basis, model, &self.rows(0..n_rows, model));
-        (0..self.n_models).map(gram).collect()
+        let own = |model| (0..n_rows).filter(move |&row| self.has_label(row, model));
+        (0..self.n_models).map(|model| self.gram(basis, model, own(model))).collect()
     }
 }
 
@@ -162,21 +158,17 @@ fn parts<'a>(
     seed: Seed,
 ) -> Vec<Part<'a>> {
     let n_models = labelled.n_models;
-    let n_parts = if n_models > 1 { PARTS.min(n_models) } else { 0 };
-    let mut order: Vec<usize> = (0..labelled.labels.len() / n_models).collect();
-    seed.stream(Purpose::Fit, 6).shuffle(&mut order);
+    let order = left_out::any_order(labelled.labels.len() / n_models, seed, 6);
     let new = |model: usize| {
-        let own = labelled.rows(order.iter().copied(), model);
-        let (known, rest) = own.split_at(labels.min(own.len() / 2));
-        New { model, known: labelled.gram(basis, model, known), rest: rest.to_vec() }
+        let has_label = |row| labelled.has_label(row, model);
+        let [known, rest] = left_out::known_and_rest(&order, has_label, labels);
+        New { model, known: labelled.gram(basis, model, known.into_iter()), rest }
     };
-    let part = |part: usize| {
-        let (left_out, old): (Vec<usize>, Vec<usize>) =
-            (0..n_models).partition(|model| model % n_parts == part);
-        let old = old.into_iter().map(|model| &grams[model]).collect();
+    let part = |left_out::Part { left_out, others }| {
+        let old = others.into_iter().map(|model| &grams[model]).collect();
         Part { old, new: left_out.into_iter().map(new).collect() }
     };
-    (0..n_parts).map(part).collect()
+    left_out::parts(n_models).map(part).collect()
 }
 
 impl Part<'_> {
