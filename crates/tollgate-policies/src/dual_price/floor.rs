@@ -18,7 +18,7 @@
 //! account, so the price on quality follows what has really been achieved.
 //!
 //! As long as no score has been told, `t` has a margin for all that is not known. From the first
-//! one on it follows a *course*, computed when that one has come: who will hear how things go need
+//! one on it follows a *course*: who will hear how things go need
 //! not keep everything in reserve from the start, and who is behind near the best that models
 //! can do cannot catch up, so how much to keep, and when, is a problem of its own. Of scores
 //! that are told for a sample only, the others still need their margin.
@@ -43,7 +43,6 @@
 //! Mei et al. (2025), OmniRouter, arXiv:2502.20576. Li and Ye (2022) for re-solving on what is
 //! left.
 
-use std::cell::OnceCell;
 use std::sync::Arc;
 
 use tollgate_core::{
@@ -98,11 +97,11 @@ impl PriceSource for FloorPrices {
         };
         let scores = setup.so_far.as_ref().and_then(|so_far| so_far.scores.as_ref());
         let queries = usize::try_from(queries).unwrap_or(usize::MAX);
+        let alpha = self.floor.alpha(&rehearsal);
         Ok(Box::new(Steering {
-            alpha: self.floor.alpha(&rehearsal),
+            alpha,
             z: self.floor.quantile(&rehearsal, queries),
-            queries: queries as f64,
-            course: OnceCell::new(),
+            course: self.floor.course(&rehearsal, queries as f64, alpha),
             errors: rehearsal.of_best(),
             rehearsal,
             // Costs that are all 0 need no penalty to be kept.
@@ -146,10 +145,9 @@ struct Steering {
     floor: Floor,
     alpha: f64,
     z: f64,
-    /// Queries in a window.
-    queries: f64,
-    /// Once scores are told, if there is one.
-    course: OnceCell<Option<Course>>,
+    /// For when scores are told. Computed beforehand, since nobody who asks for a model is to wait
+    /// for it.
+    course: Option<Course>,
     rehearsal: Rehearsal,
     /// Of the last prices, on the history.
     errors: Errors,
@@ -196,13 +194,12 @@ impl Steering {
     /// The mean that the rest is asked to be expected to score.
     fn target(&self, rest: f64) -> f64 {
         let Self { account, alpha, z, errors, .. } = self;
-        if account.is_steered() {
-            let course = || self.floor.course(&self.rehearsal, self.queries, *alpha);
-            if let Some(course) = self.course.get_or_init(course) {
-                return account.target_on(course, (*alpha, *z), errors, rest);
+        match &self.course {
+            Some(course) if account.is_steered() => {
+                account.target_on(course, (*alpha, *z), errors, rest)
             }
+            _ => account.target(*alpha, *z, errors, rest),
         }
-        account.target(*alpha, *z, errors, rest)
     }
 
     /// Arrivals to the next solve, at most: where scores are told, an eighth of what is left, as
