@@ -56,12 +56,13 @@ mod batch;
 mod course;
 mod margin;
 mod plan;
+mod steps;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
-use tollgate_core::{ParamError, Solver};
+use tollgate_core::{ParamError, PolicyError, Row, Solver};
 
 pub use self::batch::FloorBatch;
 pub use self::margin::{Errors, Margin, Rehearsal};
@@ -213,15 +214,22 @@ impl Floor {
         best.expected + best.bias - z * best.of_mean(queries as f64)
     }
 
-    /// The course to `alpha` of a window of `queries` whose scores are told. `None` where no margin is asked
-    /// for, or there is nothing to choose.
-    pub(crate) fn course(&self, rehearsal: &Rehearsal, queries: f64, alpha: f64) -> Option<Course> {
+    /// The course to `alpha` of a window of `queries` whose scores are told, within rows over as
+    /// many queries as the history has. `None` where no margin is asked for, or there is nothing
+    /// to choose.
+    pub(crate) fn course(
+        &self,
+        rehearsal: &Rehearsal,
+        (queries, alpha): (f64, f64),
+        rows: &[Row],
+        solver: &dyn Solver,
+    ) -> Result<Option<Course>, PolicyError> {
         if self.config.margin == Margin::None {
-            return None;
+            return Ok(None);
         }
         let risk = (1.0 - self.config.confidence) / ENDS;
         let known = rehearsal.of_best().known;
-        Course::new(&rehearsal.steps(), known, queries, alpha, risk)
+        Ok(Course::new(&rehearsal.steps(rows, solver)?, known, queries, alpha, risk))
     }
 
     /// How many standard deviations of (2) the target keeps from the floor.

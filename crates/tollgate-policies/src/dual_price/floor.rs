@@ -98,14 +98,17 @@ impl PriceSource for FloorPrices {
         let scores = setup.so_far.as_ref().and_then(|so_far| so_far.scores.as_ref());
         let queries = usize::try_from(queries).unwrap_or(usize::MAX);
         let alpha = self.floor.alpha(&rehearsal);
+        // Costs that are all 0 need no penalty to be kept.
+        let penalty = PENALTY * if dearest > 0.0 { dearest } else { 1.0 };
+        let rows = softened(pace::rows_at_start(setup, rehearsal.n_prompts() as f64), penalty);
+        let asked = (queries as f64, alpha);
         Ok(Box::new(Steering {
             alpha,
             z: self.floor.quantile(&rehearsal, queries),
-            course: self.floor.course(&rehearsal, queries as f64, alpha),
+            course: self.floor.course(&rehearsal, asked, &rows, &*self.solver)?,
             errors: rehearsal.of_best(),
             rehearsal,
-            // Costs that are all 0 need no penalty to be kept.
-            penalty: PENALTY * if dearest > 0.0 { dearest } else { 1.0 },
+            penalty,
             outlook: Outlook::Rest.start(setup, REMEMBERED, &name)?,
             floor: self.floor.clone(),
             solver: Arc::clone(&self.solver),
@@ -137,6 +140,16 @@ fn weighed(problem: &Problem, mut prices: Vec<f64>, dual_bound: f64, per_second:
         // Its rows are those of a problem that was built.
         Err(_) => Prices::unset(),
     }
+}
+
+/// Rows of budgets that may be broken, each at what a unit of its own meter costs.
+fn softened(rows: Vec<Row>, penalty: f64) -> Vec<Row> {
+    let soft = rows.into_iter().map(|row| {
+        // Money beyond a budget is worth so many times itself.
+        let of_row = if row.meter == Meter::Cost { PENALTY } else { penalty };
+        row.soft(of_row)
+    });
+    soft.collect()
 }
 
 /// The run state of [`FloorPrices`].
@@ -218,18 +231,9 @@ impl Steering {
         let target = self.target(rest).clamp(0.0, 1.0);
         let floor = Row::at_least(Meter::Quality, Scope::all(), target * weight);
         self.target = target;
-        let rows = pace::rows(self.horizon, progress, weight);
-        let capacities = rows.into_iter().map(|row| {
-            let of_row = self.penalty_of(&row);
-            row.soft(of_row)
-        });
-        capacities.chain([floor.soft(self.penalty)]).collect()
-    }
-
-    /// What it costs to break a row by a unit of its own meter.
-    fn penalty_of(&self, row: &Row) -> f64 {
-        // Money beyond a budget is worth so many times itself.
-        if row.meter == Meter::Cost { PENALTY } else { self.penalty }
+        let mut rows = softened(pace::rows(self.horizon, progress, weight), self.penalty);
+        rows.push(floor.soft(self.penalty));
+        rows
     }
 
     fn due(&mut self, progress: &Progress<'_>) -> Result<Option<SolveRequest>, PolicyError> {

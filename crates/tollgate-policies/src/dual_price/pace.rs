@@ -33,16 +33,29 @@
 //! # References
 //! Little (1961), A proof for the queuing formula L = lambda W, doi:10.1287/opre.9.3.383.
 
-use tollgate_core::{Hold, Horizon, Progress, Refill, Row};
+use tollgate_core::{BudgetView, Hold, Horizon, Progress, Refill, Row, RunSetup};
 
 /// Arrivals that have come before their rate is taken for known.
 const KNOWN: u64 = 32;
 
 /// The rows of a price problem over `weight` queries: equation (1).
 pub(super) fn rows(horizon: Horizon, progress: &Progress<'_>, weight: f64) -> Vec<Row> {
-    let budgets = progress.budgets.budgets;
-    let capacities = (0..budgets.rows().len()).map(|row| rate(horizon, progress, row) * weight);
-    budgets.rows_with(capacities)
+    let now = (progress.arrival.index, progress.arrival.time);
+    rows_at(horizon, now, progress.budgets, weight)
+}
+
+/// The same before the first arrival of a setup.
+pub(super) fn rows_at_start(setup: &RunSetup<'_>, weight: f64) -> Vec<Row> {
+    let budgets = setup.budgets;
+    let whole: Vec<f64> = budgets.rows().iter().map(|row| row.capacity).collect();
+    let view = BudgetView { budgets, remaining: &whole, remaining_estimated: &whole };
+    let now = setup.so_far.map_or((0, 0.0), |so_far| (so_far.arrivals, so_far.time));
+    rows_at(setup.horizon, now, &view, weight)
+}
+
+fn rows_at(horizon: Horizon, now: (u64, f64), view: &BudgetView<'_>, weight: f64) -> Vec<Row> {
+    let rows = 0..view.budgets.rows().len();
+    view.budgets.rows_with(rows.map(|row| rate_at(horizon, now, view, row) * weight))
 }
 
 /// The shortest window of any budget: its ordinal, and how many arrivals it is expected to have;
@@ -57,18 +70,23 @@ pub(super) fn window(progress: &Progress<'_>) -> Option<(u64, f64)> {
 
 /// What a row may consume for each arrival, in its own unit.
 pub(super) fn rate(horizon: Horizon, progress: &Progress<'_>, row: usize) -> f64 {
-    let (arrival, view) = (progress.arrival, progress.budgets);
-    let rest = horizon.rest(arrival.index, arrival.time);
+    let now = (progress.arrival.index, progress.arrival.time);
+    rate_at(horizon, now, progress.budgets, row)
+}
+
+/// The same after `seen` arrivals, at the time `now` in seconds.
+fn rate_at(horizon: Horizon, (seen, now): (u64, f64), view: &BudgetView<'_>, row: usize) -> f64 {
+    let rest = horizon.rest(seen, now);
     if let Some(hold) = view.budgets.holds()[row] {
-        return in_flight(arrival.index, arrival.time, view.budgets.rows()[row].capacity, hold);
+        return in_flight(seen, now, view.budgets.rows()[row].capacity, hold);
     }
     let left = view.remaining[row];
     let Some(refill) = view.budgets.refills()[row] else { return left / rest };
-    let window = expected_until_close(arrival.index, arrival.time, refill).min(rest);
+    let window = expected_until_close(seen, now, refill).min(rest);
     if !refill.carry_over {
         return left / window;
     }
-    let coming = (rest - window) / window_arrivals(arrival.index, arrival.time, refill);
+    let coming = (rest - window) / window_arrivals(seen, now, refill);
     (left + coming * view.budgets.rows()[row].capacity) / rest
 }
 

@@ -30,8 +30,9 @@
 //! between are linear, and expectations take seven points (Gauss and Hermite).
 //!
 //! # Limits
-//! Capacities are not known here: where they bind, the best that can be had is less than what
-//! this counts on at the end.
+//! What a price of quality leads to is taken to be the same at every time. Capacities that bind
+//! are in it, as if they were used at an even rate; what is left of them later depends on what
+//! was aimed at before, which is not followed.
 //!
 //! # References
 //! Bertsekas, Dynamic Programming and Optimal Control, 2017, chapter 1.

@@ -21,8 +21,6 @@
 use serde::{Deserialize, Serialize};
 use tollgate_core::{Coefficients, EstimateTable, Estimates, Meter, Purpose, Seed};
 
-use super::course::Step;
-
 /// Where the margin of a floor comes from.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -59,13 +57,8 @@ impl Errors {
 /// A history to rehearse prices on.
 #[derive(Clone, Debug)]
 pub struct Rehearsal {
-    history: EstimateTable,
+    pub(super) history: EstimateTable,
 }
-
-/// Prices of quality that are tried, and from where to where: powers of ten of the dearest
-/// answer's cost.
-const WORTHS: u32 = 64;
-const DECADES: (f64, f64) = (-5.0, 3.0);
 
 /// How often the bootstrap draws.
 const DRAWS: u64 = 400;
@@ -74,6 +67,11 @@ impl Rehearsal {
     /// Held-out estimates of a history, best with its scores.
     pub fn new(history: EstimateTable) -> Self {
         Self { history }
+    }
+
+    /// How many prompts.
+    pub(crate) fn n_prompts(&self) -> usize {
+        self.history.n_queries()
     }
 
     /// The mean scores, or expectations where no scores are known, of the model that is
@@ -111,44 +109,6 @@ impl Rehearsal {
         })
     }
 
-    /// What prices of quality lead to, from the cheapest model to the highest expectation.
-    pub(crate) fn steps(&self) -> Vec<Step> {
-        let dearest = self.history.cost().iter().copied().fold(0.0, f64::max);
-        let worths = (0..=WORTHS).map(|at| {
-            let exponent = DECADES.0 + (DECADES.1 - DECADES.0) * f64::from(at) / f64::from(WORTHS);
-            dearest * 10_f64.powf(exponent)
-        });
-        let priced = worths.map(|worth| {
-            self.step(|expected| {
-                let options = expected.quality.iter().zip(expected.cost);
-                highest(options.map(|(quality, cost)| worth * quality - cost))
-            })
-        });
-        priced.chain([self.step(best)]).collect()
-    }
-
-    fn step(&self, choose: impl Fn(&Estimates<'_>) -> usize) -> Step {
-        let (mut cost, mut expected) = (0.0, 0.0);
-        let mut scores = Moments::default();
-        for (query, estimates) in self.rows() {
-            let model = choose(&estimates);
-            cost += estimates.cost[model];
-            expected += estimates.quality[model];
-            if let Some(score) = self.score(query, model) {
-                scores.add(score);
-            }
-        }
-        let n = self.history.n_queries() as f64;
-        let (cost, expected) = (cost / n, expected / n);
-        if scores.n < 2.0 {
-            let chance = expected.clamp(0.0, 1.0);
-            let deviation = (chance * (1.0 - chance)).sqrt();
-            return Step { mean: expected, expected, cost, deviation };
-        }
-        let (mean, deviation) = scores.mean_and_deviation();
-        Step { mean, expected, cost, deviation }
-    }
-
     fn errors(&self, choose: impl Fn(&Estimates<'_>) -> usize) -> Errors {
         let (mut expected, mut coins) = (0.0, 0.0);
         let mut known = Moments::default();
@@ -159,7 +119,7 @@ impl Rehearsal {
             let chance = quality.clamp(0.0, 1.0);
             coins += chance * (1.0 - chance);
             if let Some(score) = self.score(query, model) {
-                known.add(score - quality);
+                known.add(score - quality, 1.0);
             }
         }
         let n = self.history.n_queries() as f64;
@@ -202,23 +162,23 @@ impl Rehearsal {
         drawn[at.min(drawn.len() - 1)]
     }
 
-    fn rows(&self) -> impl Iterator<Item = (usize, Estimates<'_>)> {
+    pub(super) fn rows(&self) -> impl Iterator<Item = (usize, Estimates<'_>)> {
         (0..self.history.n_queries()).map(|query| (query, self.history.row(query)))
     }
 
-    fn score(&self, query: usize, model: usize) -> Option<f64> {
+    pub(super) fn score(&self, query: usize, model: usize) -> Option<f64> {
         let score = self.history.scores()?[query * self.history.n_models() + model];
         (!score.is_nan()).then_some(score)
     }
 }
 
 /// The option of the highest expectation, ties to the lower index.
-fn best(expected: &Estimates<'_>) -> usize {
+pub(super) fn best(expected: &Estimates<'_>) -> usize {
     highest(expected.quality.iter().copied())
 }
 
 /// The index of the highest score, ties to the lower one.
-fn highest(scores: impl Iterator<Item = f64>) -> usize {
+pub(super) fn highest(scores: impl Iterator<Item = f64>) -> usize {
     let mut best = (0, f64::NEG_INFINITY);
     for (index, score) in scores.enumerate() {
         if score > best.1 {
@@ -228,23 +188,25 @@ fn highest(scores: impl Iterator<Item = f64>) -> usize {
     best.0
 }
 
-/// Count, mean and sum of squared deviations, without cancellation (Welford, 1962).
+/// Count, mean and sum of squared deviations, without cancellation (West, 1979,
+/// doi:10.1145/359146.359153).
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Moments {
-    pub(crate) n: f64,
+pub(super) struct Moments {
+    pub(super) n: f64,
     mean: f64,
     squares: f64,
 }
 
 impl Moments {
-    pub(crate) fn add(&mut self, value: f64) {
-        self.n += 1.0;
+    /// Takes note of a value that counts for so much, `> 0`.
+    pub(super) fn add(&mut self, value: f64, weight: f64) {
+        self.n += weight;
         let off = value - self.mean;
-        self.mean += off / self.n;
-        self.squares += off * (value - self.mean);
+        self.mean += weight * off / self.n;
+        self.squares += weight * off * (value - self.mean);
     }
 
-    fn mean_and_deviation(self) -> (f64, f64) {
+    pub(super) fn mean_and_deviation(self) -> (f64, f64) {
         (self.mean, (self.squares / (self.n - 1.0)).sqrt())
     }
 }
