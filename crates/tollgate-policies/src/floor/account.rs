@@ -178,7 +178,8 @@ impl Account {
         rest: f64,
     ) -> f64 {
         // What nobody will tell is not learned on the way, and needs its margin from the start.
-        let share = self.untold / (self.told + self.untold);
+        // As a window begins nothing of it has been heard or not been heard.
+        let share = self.untold / (self.told + self.untold).max(1.0);
         let margin = self.margin(z, errors, self.untold + share * rest);
         let off = self.off(errors) - errors.bias;
         course.aim(rest, self.needed(alpha, errors, rest) + margin) - off

@@ -150,6 +150,17 @@ fn windows_have_accounts_of_their_own() {
     assert!((last - 1.0).abs() < 1e-12, "{last}");
 }
 
+/// The course goes on in the next window, of which nothing has been heard yet.
+#[test]
+fn a_course_begins_every_window() {
+    let config = FloorConfig { floor: Some(0.7), window: 10, ..FloorConfig::default() };
+    let mut run = Run::start(config, unlimited(), None);
+    run.play(0..25, Some(1.0));
+    let targets = run.targets();
+    assert!(run.solved.contains(&10) && run.solved.contains(&20));
+    assert!(targets.iter().all(|target| (0.0..=1.0).contains(target)), "{targets:?}");
+}
+
 /// Scores of .5 and 1 in turn where .75 is expected: a deviation of `.25 sqrt(4/3)` in four
 /// prompts, and 1.64485 of it in the mean of 100 more are kept from the floor.
 #[test]
