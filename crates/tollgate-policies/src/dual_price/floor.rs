@@ -18,10 +18,10 @@
 //! account, so the price on quality follows what has really been achieved.
 //!
 //! As long as no score has been told, `t` has a margin for all that is not known. From the first
-//! one on it follows a *course*: who will hear how things go need
-//! not keep everything in reserve from the start, and who is behind near the best that models
-//! can do cannot catch up, so how much to keep, and when, is a problem of its own. Of scores
-//! that are told for a sample only, the others still need their margin.
+//! one on it follows a *course*: who will hear how things go need not keep everything in reserve
+//! from the start, and who is behind near the best that models can do cannot catch up, so how
+//! much to keep, and when, is a problem of its own. Of scores that are told for a sample only,
+//! the others still need their margin.
 //!
 //! All rows of (1) are soft, at a penalty far above what quality costs anywhere: where the floor
 //! is out of reach, the best that can be had is what the prices lead to, and where budgets are
@@ -95,7 +95,7 @@ impl PriceSource for FloorPrices {
             (0, _) => history.n_queries() as u64,
             (window, _) => window,
         };
-        let scores = setup.so_far.as_ref().and_then(|so_far| so_far.scores.as_ref());
+        let scores = setup.so_far.and_then(|so_far| so_far.scores);
         let queries = usize::try_from(queries).unwrap_or(usize::MAX);
         let alpha = self.floor.alpha(&rehearsal);
         // Costs that are all 0 need no penalty to be kept.

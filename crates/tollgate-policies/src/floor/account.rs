@@ -65,17 +65,8 @@ const WAITING: usize = 4_096;
 pub(crate) struct Account {
     /// Arrivals whose score may still be told, the oldest first.
     pending: VecDeque<Pending>,
-    /// The first arrival of the window.
-    first: u64,
-    /// Answers whose score was told, and their sum.
-    told: f64,
-    achieved: f64,
-    /// The sum of scores less what was expected of those, over all windows, and how many.
-    errors: f64,
-    compared: f64,
-    /// Answers whose score was not told, and the sum of their expectations.
-    untold: f64,
-    expected: f64,
+    /// Of the window, and of errors over all windows.
+    scores: ScoreAccount,
     /// The sum of expectations less what prices were solved for, over all windows, and how many
     /// answers that is.
     surplus: f64,
@@ -88,27 +79,18 @@ const SPREAD: f64 = 0.05;
 impl Account {
     /// A window begins with this arrival; what was learned of errors stays.
     pub(crate) fn begin(&mut self, arrival: u64) {
-        *self = Self {
-            first: arrival,
-            errors: self.errors,
-            compared: self.compared,
-            surplus: self.surplus,
-            answers: self.answers,
-            pending: std::mem::take(&mut self.pending),
-            ..Self::default()
-        };
+        let ScoreAccount { compared, errors, .. } = self.scores;
+        self.scores = ScoreAccount { since: arrival, compared, errors, ..ScoreAccount::default() };
     }
 
     /// Where another pool of models goes on. Answers under way are taken to score the floor.
-    pub(crate) fn resume(scores: &ScoreAccount) -> Self {
-        let &ScoreAccount { since, told, achieved, untold, expected, compared, errors } = scores;
-        Self { first: since, told, achieved, untold, expected, compared, errors, ..Self::default() }
+    pub(crate) fn resume(scores: ScoreAccount) -> Self {
+        Self { scores, ..Self::default() }
     }
 
     /// For whoever goes on from here.
     pub(crate) fn scores(&self) -> ScoreAccount {
-        let &Self { first, told, achieved, untold, expected, compared, errors, .. } = self;
-        ScoreAccount { since: first, told, achieved, untold, expected, compared, errors }
+        self.scores
     }
 
     /// An arrival is about to be ranked, with these expected scores, at the prices of a plan.
@@ -134,36 +116,36 @@ impl Account {
         }
         let expected = expected + pending.plan.bias;
         // An answer to a query of the window before is no part of this one.
-        let counts = arrival >= self.first;
+        let counts = arrival >= self.scores.since;
         let Some(score) = score else {
             if counts && !pending.untold {
-                self.untold += 1.0;
-                self.expected += expected;
+                self.scores.untold += 1.0;
+                self.scores.expected += expected;
             }
             pending.untold = true;
             return;
         };
-        self.errors += score - expected;
-        self.compared += 1.0;
+        self.scores.errors += score - expected;
+        self.scores.compared += 1.0;
         if counts {
             if pending.untold {
-                self.untold -= 1.0;
-                self.expected -= expected;
+                self.scores.untold -= 1.0;
+                self.scores.expected -= expected;
             }
-            self.told += 1.0;
-            self.achieved += score;
+            self.scores.told += 1.0;
+            self.scores.achieved += score;
         }
         self.pending.remove(at);
     }
 
     /// Whether any score has been told.
     pub(crate) fn is_steered(&self) -> bool {
-        self.compared > 0.0
+        self.scores.compared > 0.0
     }
 
     /// Equation (1): what the `rest` queries to come must be expected to score on average.
     pub(crate) fn target(&self, alpha: f64, z: f64, errors: &Errors, rest: f64) -> f64 {
-        let open = self.untold + rest;
+        let open = self.scores.untold + rest;
         let margin = self.margin(z, errors, open);
         let lacking = self.needed(alpha, errors, rest) - rest * alpha + margin;
         alpha + lacking / rest.max(SPREAD * open) - self.off(errors)
@@ -179,27 +161,28 @@ impl Account {
     ) -> f64 {
         // What nobody will tell is not learned on the way, and needs its margin from the start.
         // As a window begins nothing of it has been heard or not been heard.
-        let share = self.untold / (self.told + self.untold).max(1.0);
-        let margin = self.margin(z, errors, self.untold + share * rest);
+        let share = self.scores.untold / (self.scores.told + self.scores.untold).max(1.0);
+        let margin = self.margin(z, errors, self.scores.untold + share * rest);
         let off = self.off(errors) - errors.bias;
         course.aim(rest, self.needed(alpha, errors, rest) + margin) - off
     }
 
     /// What the `rest` queries to come have to score in all.
     fn needed(&self, alpha: f64, errors: &Errors, rest: f64) -> f64 {
-        let sure = self.achieved + self.expected + self.untold * self.error(errors);
-        (self.told + self.untold + rest) * alpha - sure
+        let sure =
+            self.scores.achieved + self.scores.expected + self.scores.untold * self.error(errors);
+        (self.scores.told + self.scores.untold + rest) * alpha - sure
     }
 
     /// `m` for so many answers that are not known.
     fn margin(&self, z: f64, errors: &Errors, open: f64) -> f64 {
-        let known = errors.known + self.compared;
+        let known = errors.known + self.scores.compared;
         z * errors.deviation * (open * (1.0 + open / known)).sqrt()
     }
 
     /// `e`.
     fn error(&self, errors: &Errors) -> f64 {
-        self.errors / (errors.known + self.compared)
+        self.scores.errors / (errors.known + self.scores.compared)
     }
 
     /// How far scores are above what prices were solved for.

@@ -21,7 +21,7 @@
 use std::sync::Arc;
 
 use tollgate_core::{
-    Choice, Estimates, Meter, PolicyError, Problem, Row, Solution, SolveOptions, Solver,
+    Choice, Estimates, Meter, PolicyError, Primal, Problem, Row, Solution, SolveOptions, Solver,
 };
 
 use super::course::Step;
@@ -53,7 +53,7 @@ impl Rehearsal {
             return Ok(self.free_steps());
         }
         let primals = solutions.iter().filter_map(|solution| solution.primal.as_ref());
-        let step = |primal: &tollgate_core::Primal| {
+        let step = |primal: &Primal| {
             self.step(|query, _| primal.of(query).iter().map(|&(at, share)| (at as usize, share)))
         };
         Ok(primals.map(step).collect())
@@ -73,8 +73,8 @@ impl Rehearsal {
         let solve = |objective: Vec<(Meter, f64)>| {
             let problem = queries.restated(&objective, Choice::ExactlyOne);
             let problem = problem.with_rows(rows.to_vec())?;
-            let solution = solver.solve(&problem, &options, warm.as_ref())?;
-            warm.clone_from(&solution.warm);
+            let mut solution = solver.solve(&problem, &options, warm.as_ref())?;
+            warm = solution.warm.take();
             Ok(solution)
         };
         priced.chain([vec![(Meter::Quality, 1.0)]]).map(solve).collect()

@@ -48,7 +48,7 @@ fn an_account_is_handed_on() {
         account.arrive(arrival, &[0.5, 0.5], PLAN);
         account.answer(arrival, 1, score);
     }
-    let resumed = Account::resume(&account.scores());
+    let resumed = Account::resume(account.scores());
     assert_eq!(resumed.scores(), account.scores());
     assert!(resumed.is_steered());
     let target = |account: &Account| account.target(0.6, 1.0, &errors(0.3, 50.0), 8.0);

@@ -1,19 +1,8 @@
-use tollgate_core::{EstimateTable, Scope};
+use tollgate_core::Scope;
 
+use super::super::tests::{close, history};
 use super::*;
-use crate::testing::{Oracle, table};
-
-/// Four prompts; model 0 costs 1 and is expected to score .5, model 1 costs 3 and is expected to
-/// score .9, .8, .7, .6; one score is unknown.
-fn history() -> EstimateTable {
-    let quality = [[0.5, 0.9], [0.5, 0.8], [0.5, 0.7], [0.5, 0.6]];
-    let scores = [1.0, 1.0, 0.0, f64::NAN, 0.0, 0.5, 1.0, 0.0];
-    table(&quality, &[[1.0, 3.0]; 4]).with_scores(Arc::from(scores))
-}
-
-fn close(a: f64, b: f64) {
-    assert!((a - b).abs() < 1e-12, "{a} and {b}");
-}
+use crate::testing::Oracle;
 
 fn at_most(queries: f64) -> Row {
     Row::at_most(Meter::One, Scope::model(1), queries)
