@@ -34,6 +34,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 use tollgate_core::{Purpose, Seed};
 
+use crate::shuffled::shuffled;
 use crate::vector::dot_f32;
 
 /// Rounds of the method: later ones hardly move the centers.
@@ -57,8 +58,7 @@ pub(crate) fn centers(directions: &[f32], dim: usize, m: usize, seed: Seed) -> V
     if n <= m {
         return directions.to_vec();
     }
-    let mut order: Vec<usize> = (0..n).collect();
-    seed.stream(Purpose::Fit, 0).shuffle(&mut order);
+    let mut order = shuffled(n, seed, 0);
     order.truncate(SHARE * m);
     let rows: Vec<f32> =
         order.iter().flat_map(|&row| &directions[row * dim..(row + 1) * dim]).copied().collect();

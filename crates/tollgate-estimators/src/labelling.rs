@@ -34,8 +34,9 @@
 //! "On the two different aspects of the representative method", 1934: strata in proportion.
 
 use faer::Mat;
-use tollgate_core::{FitError, History, Purpose, Seed};
+use tollgate_core::{FitError, History, Seed};
 
+use crate::shuffled::shuffled;
 use crate::vector::dot_f64;
 use crate::{clusters, factors, slopes};
 
@@ -72,9 +73,7 @@ impl Labelling {
 
 /// `n` prompts in any order.
 pub(crate) fn random(n: usize, seed: Seed) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..n).collect();
-    seed.stream(Purpose::Fit, 2).shuffle(&mut order);
-    order
+    shuffled(n, seed, 2)
 }
 
 /// Every cluster in proportion to its size, its medoid first and the others in any order.

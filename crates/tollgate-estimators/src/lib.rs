@@ -87,6 +87,7 @@ mod priced;
 mod refit;
 mod regression;
 mod ridge;
+mod shuffled;
 mod slopes;
 mod trained;
 mod vector;

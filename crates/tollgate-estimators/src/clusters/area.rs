@@ -4,12 +4,13 @@
 use std::fmt::Write;
 
 use rayon::prelude::*;
-use tollgate_core::{DeferralCurve, FitError, History, Prior, Purpose, Seed};
+use tollgate_core::{DeferralCurve, FitError, History, Prior, Seed};
 
 use super::centers::Centers;
 use super::lore::{Clustering, Means};
 use crate::kmeans;
 use crate::pool::{Answers, Lore, anonymous, select};
+use crate::shuffled::shuffled;
 use crate::vector::directions;
 
 /// The numbers that are tried, ascending.
@@ -32,8 +33,7 @@ pub(super) fn choose(
 ) -> Result<(usize, String), FitError> {
     let directions = directions(history)?;
     let n = history.len();
-    let mut rows: Vec<usize> = (0..n).collect();
-    seed.stream(Purpose::Fit, 3).shuffle(&mut rows);
+    let mut rows = shuffled(n, seed, 3);
     rows.truncate(PROMPTS);
     let learned_from = rows.len() - rows.len().div_ceil(PROMPT_PARTS);
     let candidates = CANDIDATES.iter().copied().filter(|k| 2 * k <= learned_from);

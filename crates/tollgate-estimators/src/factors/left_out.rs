@@ -5,6 +5,7 @@ use tollgate_core::{BoxError, Seed};
 
 use super::target::{Factors, MOST, Surfaces};
 use crate::linear::{Gaussian, Gram, Prior, left_out};
+use crate::shuffled::shuffled;
 use crate::vector::dot_f64;
 
 /// The numbers of factors that are tried, ascending.
@@ -58,7 +59,7 @@ impl<'a> LeftOut<'a> {
     /// Models are known from half of their labels, of `labels` prompts at most.
     pub(super) fn new(surfaces: Surfaces<'a>, labels: usize, seed: Seed) -> Result<Self, BoxError> {
         let m = surfaces.n_models;
-        let order = left_out::any_order(surfaces.labels.len() / m, seed, 4);
+        let order = shuffled(surfaces.labels.len() / m, seed, 4);
         let mut parts = Vec::new();
         for left_out::Part { left_out, others } in left_out::parts(m) {
             let factors = Factors::of(surfaces, &others)?;

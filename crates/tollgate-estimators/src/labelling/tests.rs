@@ -1,4 +1,4 @@
-use tollgate_core::Models;
+use tollgate_core::{Models, Purpose};
 
 use super::*;
 

@@ -7,11 +7,12 @@ use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
 use faer::{Mat, MatRef};
 use rayon::prelude::*;
-use tollgate_core::{BoxError, History, Prior, Purpose, Seed};
+use tollgate_core::{BoxError, History, Prior, Seed};
 
 use crate::axes::{principal, product};
 use crate::clusters::Clustering;
 use crate::pool::{Answers, Lore};
+use crate::shuffled::shuffled;
 use crate::vector::{directions, dot_f64};
 
 /// Prompts that take part, at most.
@@ -108,8 +109,7 @@ impl<'a> Lesson<'a> {
         seed: Seed,
     ) -> Result<Self, BoxError> {
         let n = history.len();
-        let mut rows: Vec<usize> = (0..n).collect();
-        seed.stream(Purpose::Fit, 5).shuffle(&mut rows);
+        let mut rows = shuffled(n, seed, 5);
         rows.truncate(PROMPTS);
         let directions = directions(history)?;
         let dim = history.dim();

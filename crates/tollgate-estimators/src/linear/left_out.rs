@@ -1,8 +1,6 @@
 //! Models of the history that are left out of it, as if they were new: what a pool chooses its
 //! penalties and ranks by.
 
-use tollgate_core::{Purpose, Seed};
-
 /// Parts of the models, each left out once.
 const PARTS: usize = 6;
 
@@ -20,13 +18,6 @@ pub(crate) fn parts(n_models: usize) -> impl Iterator<Item = Part> {
         let (left_out, others) = (0..n_models).partition(|model| model % n_parts == part);
         Part { left_out, others }
     })
-}
-
-/// The rows of a history in any order, which is another one in every `stream`.
-pub(crate) fn any_order(n_rows: usize, seed: Seed, stream: u64) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..n_rows).collect();
-    seed.stream(Purpose::Fit, stream).shuffle(&mut order);
-    order
 }
 
 /// The rows of a model's labels, those that it is known by first: half of them, and `labels` at

@@ -7,6 +7,7 @@ use tollgate_core::Seed;
 
 use crate::labels::shrunk;
 use crate::linear::{Basis, Gram, Prior, left_out};
+use crate::shuffled::shuffled;
 use crate::vector::dot_f64;
 
 /// Penalties that are tried, ascending: powers of the root of ten.
@@ -158,7 +159,7 @@ fn parts<'a>(
     seed: Seed,
 ) -> Vec<Part<'a>> {
     let n_models = labelled.n_models;
-    let order = left_out::any_order(labelled.labels.len() / n_models, seed, 6);
+    let order = shuffled(labelled.labels.len() / n_models, seed, 6);
     let new = |model: usize| {
         let has_label = |row| labelled.has_label(row, model);
         let [known, rest] = left_out::known_and_rest(&order, has_label, labels);
